@@ -1,0 +1,44 @@
+"""The demo certificate of one appliance: made at its first start, never shared, no part of the configuration."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from attrs import field, frozen
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+
+COMMON_NAME = "Cisco Appliance Demo Certificate"
+DAYS = 3650
+
+
+@frozen(kw_only=True)
+class DemoCertificate:
+    """PEM texts of certificate and PKCS#8 key."""
+
+    certificate: str
+    private_key: bytes = field(repr=False)
+
+
+def create_demo(now: datetime) -> DemoCertificate:
+    """A new RSA 2048 key and its self-signed certificate, valid for 3650 days from `now`."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, COMMON_NAME)])
+    start = now.replace(microsecond=0)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + timedelta(days=DAYS))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return DemoCertificate(
+        certificate=certificate.public_bytes(serialization.Encoding.PEM).decode("ascii"),
+        private_key=key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+    )

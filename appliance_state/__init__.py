@@ -1,0 +1,1 @@
+"""What the appliance is configured to be: values, validation, merging, storage. Opens no socket, reads no clock."""

@@ -1,0 +1,1 @@
+"""The commands of the appliance: what an operator is asked and told. One module per command."""

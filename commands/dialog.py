@@ -1,0 +1,478 @@
+"""All that a command may do to its operator: say, show, ask, choose, confirm, paste, and menus.
+
+One code path serves a terminal, SSH, a pipe, and a batch line. A `Conversation` asks its `Terminal`; a batch
+conversation takes the answers from the arguments of the line instead, a question without one takes its default, and
+one without default fails: it never waits.
+
+Layout (conventions.md 4): every question block is preceded by exactly one blank line, a reaction to an answer by none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from attrs import define, field, frozen
+
+T = TypeVar("T")
+C = TypeVar("C")
+
+MAX_ANSWER = 4096
+MAX_PASTE = 1024 * 1024
+BLANK = "The value cannot be blank."
+YES_OR_NO = "Please answer Yes or No."
+INVALID = "That value is not valid."
+
+
+class Rejected(Exception):
+    """The operator's answer is not acceptable: the message is printed and the question asked again."""
+
+
+class Refused(Exception):
+    """The operation cannot be done: the message is printed, nothing is stored, the menu follows."""
+
+
+class Cancelled(Exception):
+    """An empty answer to a question that selects something: back to the menu, nothing is stored."""
+
+
+class Interrupted(Exception):
+    """Ctrl-C: the whole command is left, the unfinished operation stores nothing."""
+
+
+class EndOfInput(Exception):
+    """No further answer will come: as Ctrl-C, and the session ends."""
+
+
+class SyntaxProblem(Exception):
+    """A batch line is not understood. `token` is the word concerned, or None when there is none."""
+
+    def __init__(self, reason: str, token: str | None = None) -> None:
+        super().__init__(reason)
+        self.token = token
+
+
+class Terminal(Protocol):
+    """Where an operator is. Output lines end in LF; the terminal makes CR LF of it where that is wanted."""
+
+    keyboard: bool
+    """A person may be typing: pager, completion, `exit` asks about pending changes."""
+
+    async def read_line(self, prompt: str, *, hidden: bool = False, words: Sequence[str] = (), history: bool = False) -> str:
+        """One line of input without its end, after `prompt` has been written (and all before it has been sent).
+
+        `hidden`: nothing is echoed. `words`: candidates for completion. `history`: the line is a command.
+        Afterwards the cursor stands in column 0, whether or not the terminal echoes.
+        Errors: EndOfInput, Interrupted.
+        """
+
+    def write(self, text: str) -> None:
+        """Send `text`; never waits."""
+
+
+@define
+class Answers:
+    """Answers of a batch line by question key."""
+
+    given: dict[str, str]
+    used: set[str] = field(factory=set)
+
+    def take(self, key: str) -> str | None:
+        self.used.add(key)
+        return self.given.get(key)
+
+    def unused(self) -> list[str]:
+        return [key for key in self.given if key not in self.used]
+
+
+@define
+class Conversation:
+    """A dialog with one operator.
+
+    `failed` is set by everything that makes a non-interactive run end with status 1, a rejected answer included.
+    """
+
+    terminal: Terminal
+    answers: Answers | None = None
+    failed: bool = False
+    unrecorded: int = 0
+    """answers accepted in the operation that is under way"""
+    at_gap: bool = True
+    """the cursor stands below a blank line, or where none is wanted"""
+    wrote: bool = False
+    """something was written since this was last cleared"""
+
+    @property
+    def batch(self) -> bool:
+        """Nothing is asked: every answer comes from the line."""
+        return self.answers is not None
+
+    def answering(self, answers: Mapping[str, str]) -> Conversation:
+        """This conversation as a batch one that answers with `answers` (by question key)."""
+        return Conversation(self.terminal, Answers(dict(answers)), at_gap=self.at_gap)
+
+    # -- output ---------------------------------------------------------------------------------------------------
+
+    def _write(self, text: str) -> None:
+        self.terminal.write(text)
+        self.at_gap = False
+        self.wrote = True
+
+    def gap(self) -> None:
+        """The blank line before a block, unless one is there already."""
+        if not self.at_gap and not self.batch:
+            self.terminal.write("\n")
+            self.at_gap = True
+
+    def say(self, text: str) -> None:
+        """Lines that follow directly what was written before: results, errors."""
+        self._write(f"{text}\n")
+
+    def note(self, text: str) -> None:
+        """A reaction to an answer that informs only. A batch line does not print it."""
+        if not self.batch:
+            self.say(text)
+
+    def show(self, text: str) -> None:
+        """A block of its own, preceded by a blank line: displays and status blocks."""
+        self.gap()
+        self._write(f"{text}\n")
+
+    def fail(self, text: str) -> None:
+        """Print an error and count the command as failed."""
+        self.say(text)
+        self.failed = True
+
+    # -- questions ------------------------------------------------------------------------------------------------
+
+    async def ask(
+        self,
+        question: str,
+        parse: Callable[[str], T],
+        *,
+        key: str,
+        default: T | None = None,
+        shown: str | None = None,
+        bare: bool = False,
+        words: Sequence[str] = (),
+    ) -> T:
+        """Ask until `parse` accepts. An empty answer takes `default` (shown as `shown` or its text); without one it is refused."""
+        text = "" if default is None else str(default) if shown is None else shown
+
+        def read(answer: str) -> T:
+            if answer:
+                return parse(answer)
+            if default is None:
+                raise Rejected(BLANK)
+            return default
+
+        return await self._until(question, "> " if bare else f"[{text}]> ", read, key=key, default=default, words=words)
+
+    async def ask_optional(
+        self, question: str, parse: Callable[[str], T], *, key: str, bare: bool = False, words: Sequence[str] = ()
+    ) -> T | None:
+        """As `ask`, but an empty answer is an answer: None."""
+
+        def read(answer: str) -> tuple[T | None]:
+            return (parse(answer) if answer else None,)
+
+        return (await self._until(question, "> " if bare else "[]> ", read, key=key, default=(None,), words=words))[0]
+
+    async def select(self, question: str, parse: Callable[[str], T], *, key: str, bare: bool = False, words: Sequence[str] = ()) -> T:
+        """Ask for something that exists. An empty answer cancels the operation (Cancelled)."""
+
+        def read(answer: str) -> T:
+            if not answer:
+                raise Cancelled
+            return parse(answer)
+
+        return await self._until(question, "> " if bare else "[]> ", read, key=key, words=words)
+
+    async def choose(
+        self,
+        options: Sequence[tuple[T, str]],
+        *,
+        key: str,
+        above: str = "",
+        below: str = "",
+        default: T | None = None,
+        aliases: Callable[[T], Iterable[str]] | None = None,
+    ) -> T:
+        """A numbered list of (value, text). Number, text or an alias answers; an empty answer takes `default`, else cancels."""
+        rows = [f"{n}. {text}" for n, (_, text) in enumerate(options, start=1)]
+        question = "\n".join([*filter(None, [above]), *rows, *filter(None, [below])])
+        values = [value for value, _ in options]
+        number = values.index(default) + 1 if default is not None and default in values else None
+
+        def read(answer: str) -> T:
+            if not answer:
+                if number is None:
+                    raise Cancelled
+                return values[number - 1]
+            return _option(answer, options, aliases)
+
+        return await self._until(
+            question,
+            f"[{'' if number is None else number}]> ",
+            read,
+            key=key,
+            default=default,
+            words=[text for _, text in options],
+        )
+
+    async def choose_many(
+        self,
+        options: Sequence[tuple[T, str]],
+        *,
+        key: str,
+        above: str = "",
+        below: str = "",
+        default: Sequence[T] = (),
+        check: Callable[[list[T]], None] | None = None,
+    ) -> list[T]:
+        """A numbered list of which several may be taken: `1,3`, `1-3`, texts, in the order of the list.
+
+        `check` may raise Rejected for a set that does not go together.
+        """
+        rows = [f"{n}. {text}" for n, (_, text) in enumerate(options, start=1)]
+        question = "\n".join([*filter(None, [above]), *rows, *filter(None, [below])])
+        values = [value for value, _ in options]
+        numbers = ",".join(str(values.index(value) + 1) for value in default)
+
+        def read(answer: str) -> list[T]:
+            if not answer:
+                if not default:
+                    raise Cancelled
+                return list(default)
+            chosen = _options(answer, options)
+            if check:
+                check(chosen)
+            return chosen
+
+        return await self._until(
+            question, f"[{numbers}]> ", read, key=key, default=list(default) or None, words=[text for _, text in options]
+        )
+
+    async def confirm(self, question: str, *, key: str, default: bool, implied: Iterable[str] = ()) -> bool:
+        """A yes/no question that ends `[Y]> ` or `[N]> `. In batch it is answered Yes when a question of `implied` has an answer."""
+        if self.answers is not None and key not in self.answers.given and any(k in self.answers.given for k in implied):
+            return True
+
+        def read(answer: str) -> bool:
+            match answer.lower():
+                case "":
+                    return default
+                case "y" | "yes":
+                    return True
+                case "n" | "no":
+                    return False
+            raise Rejected(YES_OR_NO)
+
+        return await self._until(f"{question} ", f"[{'Y' if default else 'N'}]> ", read, key=key, default=default, inline=True)
+
+    async def hidden(self, prompt: str, *, key: str, gap: bool = True) -> str:
+        """A secret, typed on one line behind `prompt` (which gets one trailing blank). May be empty; the caller decides."""
+        if self.answers is not None:
+            return self.answers.take(key) or ""
+        if gap:
+            self.gap()
+        answer = await self.terminal.read_line(f"{prompt} ", hidden=True)
+        self.at_gap, self.wrote = False, True
+        self.unrecorded += 1
+        return answer
+
+    async def paste(self, question: str, *, key: str, end: str = ".") -> str:
+        """Lines up to a line that is only `end` (which may be empty), joined by LF; "" = nothing was pasted.
+
+        Blanks at both ends of a line and CR are removed. Longer than 1 MiB: refused, asked again.
+        """
+        if self.answers is not None:
+            return self.answers.take(key) or ""
+        while True:
+            self.gap()
+            self._write(f"{question}\n")
+            lines: list[str] = []
+            size = 0
+            while (line := (await self.terminal.read_line("")).strip()) != end:
+                size += len(line) + 1
+                if size <= MAX_PASTE:
+                    lines.append(line)
+            if size <= MAX_PASTE:
+                self.unrecorded += 1
+                return "\n".join(lines)
+            self.fail("The pasted text is too long.")
+
+    async def until_interrupted(self, source: AsyncIterator[str]) -> None:
+        """Print lines as they come. With a keyboard until Ctrl-C, else until the source or the input ends."""
+        listening = asyncio.ensure_future(self._interruption())
+        try:
+            while True:
+                following = asyncio.ensure_future(anext(source, None))
+                try:
+                    await asyncio.wait((following, listening), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    if not following.done():
+                        following.cancel()
+                        await asyncio.wait((following,))
+                if following.cancelled() or listening.done():
+                    listening.result()
+                    return
+                line = following.result()
+                if line is None:
+                    return
+                self.say(line)
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+    async def _interruption(self) -> None:
+        """Swallow input until there is no more of it. Errors: Interrupted, EndOfInput with a keyboard."""
+        while True:
+            try:
+                await self.terminal.read_line("")
+            except EndOfInput:
+                if self.terminal.keyboard:
+                    raise
+                return
+
+    async def menu(self, words: Sequence[tuple[str, str]]) -> str:
+        """The menu of an operation list; the answer in upper case, "" = one level up."""
+        rows = [f"- {word} - {summary}" for word, summary in words]
+        self.gap()
+        self._write("\n".join(["Choose the operation you want to perform:", *rows]) + "\n")
+        answer = _clean(await self.terminal.read_line("[]> ", words=[word for word, _ in words]))
+        self.at_gap = False
+        return answer.upper() if len(answer) <= MAX_ANSWER else answer
+
+    async def _until(
+        self,
+        question: str,
+        prompt: str,
+        read: Callable[[str], T],
+        *,
+        key: str,
+        default: object = None,
+        words: Sequence[str] = (),
+        inline: bool = False,
+    ) -> T:
+        if self.answers is not None:
+            given = self.answers.take(key)
+            if given is None and default is None:
+                raise SyntaxProblem(f"Missing argument: <{key}>.")
+            try:
+                return read("" if given is None else _accepted(given))
+            except Cancelled:
+                raise SyntaxProblem(f"Missing argument: <{key}>.") from None
+        while True:
+            self.gap()
+            if inline:
+                *first, last = question.split("\n")
+                self._write("".join(f"{line}\n" for line in first))
+                line = await self.terminal.read_line(f"{last}{prompt}", words=words)
+            else:
+                self._write(f"{question}\n" if question else "")
+                line = await self.terminal.read_line(prompt, words=words)
+            self.at_gap, self.wrote = False, True
+            try:
+                value = read(_accepted(line))
+            except Rejected as rejection:
+                self.fail(str(rejection))
+            else:
+                self.unrecorded += 1
+                return value
+
+
+def _clean(line: str) -> str:
+    return "".join(char for char in line if char >= " " and char != "\x7f").strip()
+
+
+def _accepted(line: str) -> str:
+    """The answer without surrounding blanks and control characters. Errors: Rejected for too long ones and for bytes that are no UTF-8."""
+    answer = _clean(line)
+    if any("\ud800" <= char <= "\udfff" for char in answer):
+        raise Rejected(INVALID)
+    if len(answer) > MAX_ANSWER:
+        raise Rejected(f"The value may not be longer than {MAX_ANSWER} characters.")
+    return answer
+
+
+def _option(answer: str, options: Sequence[tuple[T, str]], aliases: Callable[[T], Iterable[str]] | None = None) -> T:
+    if answer.isascii() and answer.isdigit() and len(answer) < 10 and 1 <= int(answer) <= len(options):
+        return options[int(answer) - 1][0]
+    for value, text in options:
+        names: list[str] = [text, *(aliases(value) if aliases else ()), *([str(value)] if isinstance(value, str) else [])]
+        if answer.casefold() in (name.casefold() for name in names):
+            return value
+    raise Rejected(f"The value must be an integer from 1 to {len(options)}.")
+
+
+def _options(answer: str, options: Sequence[tuple[T, str]]) -> list[T]:
+    chosen: set[int] = set()
+    values = [value for value, _ in options]
+    for part in (part.strip() for part in answer.split(",")):
+        first, dash, last = (piece.strip() for piece in part.partition("-"))
+        if dash and first.isascii() and first.isdigit() and last.isascii() and last.isdigit() and len(part) < 20:
+            if not 1 <= int(first) <= int(last) <= len(options):
+                raise Rejected(f"The value must be an integer from 1 to {len(options)}.")
+            chosen.update(range(int(first) - 1, int(last)))
+        else:
+            chosen.add(values.index(_option(part, options)))
+    return [values[n] for n in sorted(chosen)]
+
+
+@frozen
+class Operation(Generic[C]):
+    word: str
+    summary: str
+    run: Callable[[Conversation, C], Awaitable[None]]
+    when: Callable[[C], bool]
+    listed: bool
+
+
+@define
+class Menu(Generic[C]):
+    """Operations that an operator picks by word. Declared once; used for the text, dispatch and completion."""
+
+    status: Callable[[C], str | None] | None = None
+    """text of the block that is printed before the menu each time"""
+    operations: list[Operation[C]] = field(factory=list)
+
+    def operation(
+        self, word: str, summary: str, *, when: Callable[[C], bool] = lambda _: True, listed: bool = True
+    ) -> Callable[[Callable[[Conversation, C], Awaitable[None]]], Callable[[Conversation, C], Awaitable[None]]]:
+        """Declare an operation. Where `when` is false the word is not shown and unknown; `listed=False`: understood, not shown."""
+
+        def declare(run: Callable[[Conversation, C], Awaitable[None]]) -> Callable[[Conversation, C], Awaitable[None]]:
+            self.operations.append(Operation(word, summary, run, when, listed))
+            return run
+
+        return declare
+
+    async def run(self, talk: Conversation, subject: C) -> None:
+        """Status block and menu, again after every operation, until an empty answer."""
+        while True:
+            if self.status and (text := self.status(subject)):
+                talk.show(text)
+            chosen = await self._pick(talk, subject)
+            if chosen is None:
+                return
+            talk.unrecorded = 0
+            try:
+                await chosen.run(talk, subject)
+            except Cancelled:
+                pass
+            except Refused as refusal:
+                talk.fail(str(refusal))
+            talk.unrecorded = 0
+
+    async def _pick(self, talk: Conversation, subject: C) -> Operation[C] | None:
+        while True:
+            possible = [operation for operation in self.operations if operation.when(subject)]
+            word = await talk.menu([(operation.word, operation.summary) for operation in possible if operation.listed])
+            if not word:
+                return None
+            for operation in possible:
+                if operation.word == word:
+                    return operation
+            talk.fail(f'Unknown option "{word.lower() if len(word) <= 64 else word[:64].lower() + "..."}".')
