@@ -90,7 +90,7 @@ class Place:
     movable: bool
 
 
-def _is_ours(address: str) -> bool:
+def is_own_address(address: str) -> bool:
     """Whether this host has the address."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -136,7 +136,7 @@ class AddressMap:
             return Place(*rule.apply(address, port), movable=False)
         if self.auto:
             return Place(LOOPBACK, 0, movable=False)
-        if _is_ours(address):
+        if is_own_address(address):
             return Place(address, port, movable=False)
         return Place(LOOPBACK, MOVED_PORTS.get(port, port + 20000 if port < 1024 else port), movable=True)
 

@@ -33,6 +33,7 @@ MAX_HOSTS = 20000
 NAME = r"[A-Za-z0-9_.-]+"
 
 _NAME = re.compile(NAME, re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 _WORD = re.compile(r"(?:\[[^\]]*\]|[^\s{}=(\"#])+")
 
 
@@ -144,7 +145,8 @@ def _error(line: int, reason: str) -> TableError:
 
 
 def _tokens(text: str) -> Iterator[_Token]:
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, raw in enumerate(text.split("\n"), start=1):
+        line = _CONTROL.sub("", raw)
         position = 0
         while position < len(line):
             char = line[position]

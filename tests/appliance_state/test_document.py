@@ -9,7 +9,7 @@ from appliance_state.model.alerts import AlertRecipient
 from appliance_state.model.bounces import BounceProfile
 from appliance_state.model.certificates import CertificateProfile, KeyMaterial, SecretRef
 from appliance_state.model.destinations import Destination, IpSortPref, LimitType, TlsSupport
-from appliance_state.model.dns import AlternateServer, DnsServer, DnssecMode
+from appliance_state.model.dns import AlternateServer, DnssecMode, DnsServer
 from appliance_state.model.interfaces import InterfaceGroup
 from appliance_state.model.listeners import DomainMapping, ListenerType, new_listener
 from appliance_state.model.routes import RouteHost, SmtpRoute

@@ -48,8 +48,8 @@ def listener(**changes: object) -> Config:
     return BASE.with_(listeners=BASE.listeners.put(attrs.evolve(IN, **changes)))  # type: ignore[arg-type]
 
 
-def second_listener(**changes: object) -> Config:
-    other = attrs.evolve(new_listener(name="Second", uid="2", kind=ListenerType.PRIVATE, interface="Management"), **changes)  # type: ignore[arg-type]
+def second_listener() -> Config:
+    other = new_listener(name="Second", uid="2", kind=ListenerType.PRIVATE, interface="Management")
     return BASE.with_(listeners=BASE.listeners.put(other))
 
 
@@ -101,7 +101,7 @@ RULES: list[tuple[str, Callable[[], Config], str]] = [
         lambda: BASE.with_(interface_groups=BASE.interface_groups.put(InterfaceGroup(name="G", members=frozenset({"Gone"})))),
         'Interface group "G" contains the interface "Gone", which does not exist.',
     ),
-    ("7", lambda: second_listener(), 'Listeners "In" and "Second" both use 192.168.42.42 port 25.'),
+    ("7", second_listener, 'Listeners "In" and "Second" both use 192.168.42.42 port 25.'),
     (
         "8 listener",
         lambda: listener(port=443),

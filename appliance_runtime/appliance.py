@@ -1,0 +1,366 @@
+"""One appliance: store and services tied together. `open` takes the state directory, `start` lets everything listen.
+
+A commit prepares what can fail (TLS contexts, sockets, log files), records the generation, and then switches the live
+snapshot with one assignment. Connections keep the snapshot with which they began.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import attrs
+from attrs import define
+
+from appliance_runtime import first_start
+from appliance_runtime.accounts import Accounts, hash_passphrase
+from appliance_runtime.addresses import AddressMap, InvalidRule, is_own_address
+from appliance_runtime.alerts import Alerts
+from appliance_runtime.clock import Clock, SystemClock
+from appliance_runtime.commit import Author, CommitRefused, Committer, build_snapshot
+from appliance_runtime.delivery.agent import DeliveryAgent
+from appliance_runtime.demo import DemoCertificate, create_demo
+from appliance_runtime.dns.resolver import Resolver
+from appliance_runtime.logs.writer import Logs, PreparedLogs
+from appliance_runtime.metrics import Counters
+from appliance_runtime.options import StartFailed, StartOptions
+from appliance_runtime.product import Product, new_serial
+from appliance_runtime.queue.message_queue import MessageQueue
+from appliance_runtime.services import Acceptor, Endpoint, endpoints
+from appliance_runtime.sessions import Session, SessionTable
+from appliance_runtime.smtp.receiver import Receiver
+from appliance_runtime.snapshot import Builder, Snapshot
+from appliance_runtime.sockets import PreparedSockets, SocketTable
+from appliance_runtime.state_directory import StateDirectory
+from appliance_runtime.supervisor import Supervisor
+from appliance_runtime.vault import SealedVault, load_key
+from appliance_runtime.web.service import WebService
+from appliance_state.document import Documents
+from appliance_state.draft import Draft
+from appliance_state.model import Config
+from appliance_state.model.certificates import SecretRef
+from appliance_state.secrets import Seal
+from appliance_state.store import Generation, Store, StoreFailed
+
+DRAIN_SECONDS = 30.0
+
+
+def _new_id() -> str:
+    return secrets.token_hex(8)
+
+
+@define(eq=False)
+class Prepared:
+    """Everything a commit needs, ready to be switched."""
+
+    appliance: Appliance
+    snapshot: Snapshot
+    sockets: PreparedSockets
+    logs: PreparedLogs
+
+    async def apply(self) -> None:
+        await self.appliance.switch(self)
+
+    async def abort(self) -> None:
+        self.logs.abort()
+        await self.sockets.abort()
+
+
+class Appliance:
+    """Built by `open`; `ssh` is the acceptor of the SSH service, which belongs to the edge of the product."""
+
+    def __init__(self, options: StartOptions, directory: StateDirectory, store: Store, vault: SealedVault, clock: Clock) -> None:
+        self.options = options
+        self.directory = directory
+        self.store = store
+        self.vault = vault
+        self.clock = clock
+        self.files: Path = directory.files
+        self.started: datetime = clock.now()
+        self.sessions = SessionTable()
+        self.committer = Committer(self)
+        self.on_change: list[Callable[[], None]] = []
+        """called after every commit, in the loop"""
+        try:
+            self.address_map = AddressMap.parse(options.maps)
+        except InvalidRule as error:
+            raise StartFailed(f'The mapping rule "{error}" is not of the form LOGICAL=REAL.') from None
+        self.generated_passphrase: str | None = None
+        self.notes: list[str] = []
+        """remarks about the start for standard error"""
+        self._live: Snapshot | None = None
+        self._config: tuple[int, Config]
+        self.product: Product
+        self.install_date: datetime
+        self.demo: DemoCertificate
+
+    # -- opening ----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    async def open(cls, options: StartOptions, clock: Clock | None = None) -> Appliance:
+        """Take the state directory; make its content at the first start. Errors: Locked, StartFailed."""
+        clock = clock or SystemClock()
+        directory = StateDirectory(options.state)
+        try:
+            directory.lock()
+        except OSError as error:
+            raise StartFailed(f"The state directory cannot be used: {error}") from error
+        try:
+            key_path = options.config_key_file or directory.config_key
+            fresh = not directory.store.exists()
+            key = load_key(key_path, create=fresh)
+            store = Store(directory.store, Documents())
+            appliance = cls(options, directory, store, SealedVault(store, Seal(key, secrets.token_bytes)), clock)
+            await appliance._load()
+        except StoreFailed as error:
+            directory.unlock()
+            raise StartFailed(f"The configuration cannot be read: {error}") from error
+        except BaseException:
+            directory.unlock()
+            raise
+        return appliance
+
+    async def _load(self) -> None:
+        head = self.store.head()
+        demo = asyncio.create_task(self._demo())
+        if head is None:
+            await self._first_start()
+        else:
+            generation, config = head
+            self._config = (generation.id, config)
+            self.vault.load(config.secrets())
+            await self._given_passphrase(config)
+        self.demo = await demo
+        serial = self.options.serial or self.store.fact("serial") or ""
+        self.product = attrs.evolve(self.options.product, serial=serial)
+        self.install_date = datetime.fromisoformat(self.store.fact("install_date") or self.started.isoformat())
+
+    async def _demo(self) -> DemoCertificate:
+        path = self.directory.root / "demo.key"
+        certificate = self.directory.root / "demo.pem"
+        key = self.vault.sealed_file(path)
+        if key is None or not certificate.exists():
+            demo = await asyncio.to_thread(create_demo, self.clock.now())
+            certificate.write_text(demo.certificate)
+            self.vault.write_sealed(path, demo.private_key)
+            return demo
+        return DemoCertificate(certificate=certificate.read_text(), private_key=key)
+
+    async def _first_start(self) -> None:
+        config = first_start.factory_config(self.options.dns)
+        passphrase = self.options.passphrase
+        if passphrase is None:
+            passphrase = self.generated_passphrase = first_start.generated_passphrase()
+        else:
+            self._check_passphrase(passphrase, config)
+        config, new = await self._with_passphrase(config, passphrase)
+        generation = Generation(
+            id=1, parent=None, at=self.clock.now(), who="system", kind="system", comment="Initial configuration", rollback=True
+        )
+        self.store.append(generation, config, self.vault.close(new))
+        self.store.set_fact("serial", new_serial())
+        self.store.set_fact("install_date", self.clock.now().isoformat())
+        self._config = (1, config)
+        self.vault.load(config.secrets())
+
+    async def _given_passphrase(self, config: Config) -> None:
+        """Start options of a state directory that has users already (users-and-access.md 1)."""
+        if not self.options.reset_passphrase:
+            if self.options.passphrase is not None:
+                self.notes.append('Note: the user "admin" already has a passphrase; the given one was ignored.')
+            return
+        passphrase = self.options.passphrase
+        if passphrase is None:
+            passphrase = self.generated_passphrase = first_start.generated_passphrase()
+        else:
+            self._check_passphrase(passphrase, config)
+        changed, new = await self._with_passphrase(config, passphrase)
+        number = self._config[0] + 1
+        generation = Generation(
+            id=number,
+            parent=number - 1,
+            at=self.clock.now(),
+            who="system",
+            kind="system",
+            comment="",
+            rollback=False,
+            changed=("users/admin",),
+        )
+        self.store.append(generation, changed, self.vault.close(new))
+        self._config = (number, changed)
+        self.vault.load(changed.secrets())
+
+    def _check_passphrase(self, passphrase: str, config: Config) -> None:
+        if first_start.well_known(passphrase, config.system.hostname):
+            text = 'The passphrase of "admin" is too well known.'
+            if first_start.reachable_management(config, self.address_map):
+                raise StartFailed(text)
+            self.notes.append(f"Warning: {text}")
+        elif len(passphrase) < config.user_policy.min_length:
+            raise StartFailed(f"The passphrase must be at least {config.user_policy.min_length} characters long.")
+
+    async def _with_passphrase(self, config: Config, passphrase: str) -> tuple[Config, dict[SecretRef, bytes]]:
+        hashed = await asyncio.to_thread(hash_passphrase, passphrase)
+        ref = SecretRef(_new_id())
+        admin = attrs.evolve(config.users["admin"], passphrase=ref, enabled=True)
+        return config.with_(users=config.users.put(admin)), {ref: hashed}
+
+    # -- running ----------------------------------------------------------------------------------------------------
+
+    async def start(self, ssh: Acceptor) -> None:
+        """Start every service of the running configuration. Errors: StartFailed with every problem."""
+        number, config = self._config
+        self.logs = Logs(self.directory.logs, self.clock, self.product.full_version, self.product.serial)
+        self.counters = Counters(self.clock, self.directory.root / "counters.json")
+        self.supervisor = Supervisor(self._fault)
+        self.resolver = Resolver(
+            config.dns,
+            self.clock,
+            self.address_map,
+            net_timeout_scale=self.options.net_timeout_scale,
+            source=self._source_address,
+        )
+        self.queue = await MessageQueue.open(self.directory.queue, self.clock)
+        self.alerts = Alerts(
+            self.live, self.logs, self.clock, self.resolver, self.address_map, self.product, self.directory.root / "alerts.jsonl"
+        )
+        self.accounts = Accounts(self.live, self.vault.reveal, self.clock, self.logs, self.alerts, self.directory.root)
+        self.agent = DeliveryAgent(
+            self.live,
+            self.queue,
+            self.logs,
+            self.clock,
+            self.counters,
+            self.resolver,
+            self.address_map,
+            self.alerts,
+            net_timeout_scale=self.options.net_timeout_scale,
+        )
+        self.receiver = Receiver(self.live, self.queue, self.logs, self.clock, self.counters, self.resolver)
+        self.web = WebService(self, timeout_scale=self.options.net_timeout_scale)
+        acceptors: dict[str, Acceptor] = {"smtp": self.receiver, "ssh": ssh, "http": self.web, "https": self.web}
+        self.sockets_open = SocketTable(self.address_map, acceptors)
+        try:
+            prepared = await self.prepare(number, config, {})
+        except CommitRefused as refusal:
+            await self._close_files()
+            raise StartFailed(*refusal.problems) from None
+        self.logs.event("system.up")
+        await prepared.apply()
+        self.supervisor.run("counters", self.counters.keep)
+        await self.agent.start()
+
+    async def prepare(self, generation: int, config: Config, new_secrets: dict[SecretRef, bytes]) -> Prepared:
+        """Everything of a commit that can fail. Errors: CommitRefused; then nothing has changed."""
+
+        def reveal(ref: SecretRef) -> bytes:
+            value = new_secrets.get(ref)
+            return self.vault.reveal(ref) if value is None else value
+
+        snapshot = await build_snapshot(Builder(self.demo, reveal, self._live), generation, config)
+        try:
+            logs = self.logs.prepare(config.logs.entries(), config.system.timezone)
+        except OSError as error:
+            raise CommitRefused(f"The log files cannot be opened: {error}") from error
+        sockets = self.sockets_open.prepare(endpoints(config))
+        if sockets.problems:
+            logs.abort()
+            await sockets.abort()
+            raise CommitRefused(*sockets.problems)
+        return Prepared(self, snapshot, sockets, logs)
+
+    async def switch(self, prepared: Prepared) -> None:
+        """Make what was prepared the running configuration."""
+        snapshot = prepared.snapshot
+        before = self._live
+        self._live = snapshot
+        self._config = (snapshot.generation, snapshot.config)
+        prepared.logs.apply()
+        if before is not None and before.config.dns != snapshot.config.dns:
+            self.resolver.reconfigure(snapshot.config.dns)
+        for endpoint in await prepared.sockets.apply():
+            self._log_listening(endpoint)
+        self.receiver.configuration_changed()
+        for told in self.on_change:
+            told()
+
+    def _log_listening(self, endpoint: Endpoint) -> None:
+        where = {"owner": endpoint.owner, "address": endpoint.address, "port": endpoint.port}
+        if endpoint.service == "smtp":
+            self.logs.event("system.listener_listening", **where)
+        else:
+            self.logs.event("system.interface_listening", service=endpoint.service.upper(), **where)
+
+    def live(self) -> Snapshot:
+        """The live snapshot."""
+        assert self._live is not None
+        return self._live
+
+    def running(self) -> tuple[int, Config]:
+        """Number and content of the running generation."""
+        return self._config
+
+    @property
+    def sockets(self) -> list[tuple[Endpoint, tuple[str, int]]]:
+        """Every open socket: what it serves, and its real address and port."""
+        return [(entry.endpoint, entry.real) for entry in self.sockets_open.open.values()]
+
+    def _source_address(self, interface: str) -> str | None:
+        """Own address for questions of the resolver; None = left to the system, as for an address that is mapped elsewhere."""
+        configured = self.live().config.interfaces.get(interface)
+        if configured is None or configured.ipv4 is None or not is_own_address(configured.ipv4):
+            return None
+        return configured.ipv4
+
+    def _fault(self, service: str, error: str) -> None:
+        self.logs.event("system.fault", service=service, error=error)
+        self.alerts.raise_("service.crash", service, "System", "Critical", f"An application fault occurred: {service}: {error}")
+
+    # -- sessions -----------------------------------------------------------------------------------------------------
+
+    def open_session(self, *, user: str, kind: str, remote: str, interface: str | None = None, service: str | None = None) -> Session:
+        """Errors: TooManySessions."""
+        draft = Draft(self.running, self.vault, _new_id)
+        return self.sessions.add(
+            lambda pid: Session(
+                pid=pid,
+                appliance=self,
+                draft=draft,
+                user=user,
+                kind=kind,
+                remote=remote,
+                started=self.clock.now(),
+                interface=interface,
+                interface_service=service,
+            )
+        )
+
+    def close_session(self, session: Session) -> None:
+        if session.draft.changed and session.kind != "gui":
+            self.logs.event("cli.uncommitted", user=session.user)
+        self.sessions.remove(session)
+
+    async def change_now(self, config: Config, new_secrets: dict[SecretRef, bytes], author: Author) -> None:
+        """For commands that act at once (`passphrase`). Errors: CommitRefused."""
+        await self.committer.change_now(config, new_secrets, author)
+
+    # -- stopping -----------------------------------------------------------------------------------------------------
+
+    async def stop(self, seconds: float = DRAIN_SECONDS) -> None:
+        """Accept nothing more, let what is under way end within `seconds`, park the queue, release the state directory."""
+        self.logs.event("system.down")
+        self.sockets_open.close()
+        await asyncio.gather(self.receiver.drain(seconds), self.agent.stop(seconds), self.web.stop())
+        await self.alerts.close()
+        await self.supervisor.stop()
+        await self._close_files()
+
+    async def _close_files(self) -> None:
+        await self.queue.close()
+        self.counters.save()
+        self.logs.close()
+        self.store.close()
+        self.directory.unlock()

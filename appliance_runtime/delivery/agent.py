@@ -1,0 +1,173 @@
+"""The delivery agent: tells the destinations what is due, and holds what they share (delivery.md 2.3, 3).
+
+Each destination domain works on its own, so a domain that hangs delays no other. The numbers of all connections, and of
+those in TLS, are limited; further ones wait. The policy of a connection is that of the snapshot live when it is opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Protocol
+
+from appliance_runtime.addresses import AddressMap
+from appliance_runtime.clock import Clock
+from appliance_runtime.delivery.connection import Connection, Opener, Target
+from appliance_runtime.delivery.destination import DestinationDelivery
+from appliance_runtime.delivery.exchangers import Candidate
+from appliance_runtime.delivery.limits import Slots
+from appliance_runtime.delivery.results import Results
+from appliance_runtime.delivery.source import source_for
+from appliance_runtime.delivery.verify import TrustAnchors
+from appliance_runtime.dns.resolver import Resolver
+from appliance_runtime.logs.writer import EventLog
+from appliance_runtime.metrics import Counters
+from appliance_runtime.queue.message_queue import MessageQueue
+from appliance_runtime.snapshot import Snapshot
+from appliance_state.model.destinations import TlsSupport
+
+
+class AlertSink(Protocol):
+    def raise_(self, alert_id: str, key: str, alert_class: str, severity: str, text: str) -> None: ...
+
+
+class DeliveryAgent:
+    """`start` begins, `stop` ends; in between the queue says what is due."""
+
+    def __init__(
+        self,
+        live: Callable[[], Snapshot],
+        queue: MessageQueue,
+        logs: EventLog,
+        clock: Clock,
+        counters: Counters,
+        resolver: Resolver,
+        address_map: AddressMap,
+        alerts: AlertSink,
+        *,
+        net_timeout_scale: float = 1.0,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.live = live
+        self.queue = queue
+        self.logs = logs
+        self.clock = clock
+        self.counters = counters
+        self.resolver = resolver
+        self.alerts = alerts
+        self.scale = net_timeout_scale
+        self.rng = rng or random.SystemRandom()
+        self.results = Results(live, queue, logs, clock, counters, self.rng)
+        self.stopping = False
+        self._address_map = address_map
+        self._slots = Slots(lambda: live().config.delivery.max_concurrency, self._make_room)
+        tls_slots = Slots(lambda: live().config.delivery.tls_max_concurrency, self._make_room)
+        self._tls_slots = tls_slots
+        self._opener = Opener(
+            logs=logs, now=clock.now, anchors=self._anchors_of, ptr=self._ptr, tls_slots=tls_slots, scale=net_timeout_scale
+        )
+        self._domains: dict[str, DestinationDelivery] = {}
+        self._anchors: tuple[tuple[bytes, ...], TrustAnchors] | None = None
+        self._turns = 0
+
+    async def start(self) -> None:
+        self.queue.on_ready = self._ready
+        for domain in self.queue.domains_due(self.clock.now()):
+            self._ready(domain)
+
+    async def stop(self, seconds: float) -> None:
+        """Begin no connection and no message any more; what is under way gets `seconds`, then it is dropped and stays queued."""
+        self.stopping = True
+        self.queue.on_ready = None
+        for destination in self._domains.values():
+            destination.leave()
+        tasks = [task for destination in self._domains.values() for task in destination.tasks]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        self._opener.shut_down()
+
+    def configuration_changed(self) -> None:
+        """Let go of idle connections, whose settings are old now, and use limits that have grown."""
+        self._slots.review()
+        self._tls_slots.review()
+        for destination in self._domains.values():
+            destination.leave()
+
+    def reset_limits(self, domain: str | None = None) -> None:
+        """Begin the recipient windows of one domain, or of all, anew (`delivernow`)."""
+        for name, destination in self._domains.items():
+            if domain in (None, name):
+                destination.windows.clear()
+
+    # -- for the destinations -------------------------------------------------------------------------------------------
+
+    async def open(self, domain: str, candidate: Candidate, support: TlsSupport, snapshot: Snapshot, dcid: int) -> Connection:
+        """A connection that is ready for mail and holds its places. Errors: Unusable."""
+        real = self._address_map.connect(candidate.address, candidate.host.port)
+        self._turns += 1
+        target = Target(
+            domain=domain,
+            host=candidate.host.name,
+            address=candidate.address,
+            port=candidate.host.port,
+            route_host=candidate.host.route_host,
+            real=real,
+            support=support,
+            snapshot=snapshot,
+        )
+        self.counters.gauge("conn_out", 1)
+        try:
+            return await self._opener.open(target, dcid, source_for(snapshot.config, candidate.address, real[0], self._turns))
+        except BaseException:
+            self.counters.gauge("conn_out", -1)
+            raise
+
+    async def close(self, connection: Connection) -> None:
+        """End a connection made by `open`."""
+        try:
+            await self._opener.close(connection)
+        finally:
+            self.counters.gauge("conn_out", -1)
+
+    async def take_place(self) -> None:
+        await self._slots.take()
+
+    def give_place(self) -> None:
+        self._slots.give()
+
+    @property
+    def crowded(self) -> bool:
+        """Somebody waits for a place: idle connections are to end."""
+        return self._slots.wanted or self._tls_slots.wanted
+
+    def forget(self, destination: DestinationDelivery) -> None:
+        """It has nothing to do and remembers nothing that matters."""
+        if self._domains.get(destination.domain) is destination:
+            del self._domains[destination.domain]
+
+    # -- inside ---------------------------------------------------------------------------------------------------------
+
+    def _ready(self, domain: str) -> None:
+        if self.stopping:
+            return
+        destination = self._domains.get(domain)
+        if destination is None:
+            destination = self._domains[domain] = DestinationDelivery(domain, self)
+        destination.wake()
+
+    def _make_room(self) -> None:
+        for destination in self._domains.values():
+            destination.leave()
+
+    def _anchors_of(self, snapshot: Snapshot) -> TrustAnchors:
+        """Parsed once for as long as the lists stay the same."""
+        if self._anchors is None or self._anchors[0] is not snapshot.anchors:
+            self._anchors = (snapshot.anchors, TrustAnchors(snapshot.anchors))
+        return self._anchors[1]
+
+    async def _ptr(self, address: str) -> str | None:
+        return (await self.resolver.ptr(address, self.live().config.dns.ptr_timeout * self.scale)).name

@@ -1,0 +1,82 @@
+"""From which own address a connection goes out, and with which name it says EHLO (delivery.md 3, item 1).
+
+The address is bound only where this host has it; elsewhere, with mapped addresses, the system chooses, and the logs show
+the logical one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from appliance_runtime.addresses import is_own_address
+from appliance_state.model import Config
+from appliance_state.model.interfaces import Interface
+
+DISCARD = 9
+"""any port: connecting a datagram socket sends nothing"""
+
+
+@frozen(kw_only=True)
+class Source:
+    """`address`: as the log shows it; `bind`: real address to bind, None = left to the system."""
+
+    address: str
+    bind: str | None
+    hello: str
+
+
+def source_for(config: Config, target: str, real: str, turn: int) -> Source:
+    """`target`: logical address, `real`: where the socket really goes; `turn`: counts up, for groups of interfaces."""
+    chosen = _chosen(config, turn)
+    if chosen is not None and (address := _of_family(chosen, target)) is not None:
+        return Source(address=address, bind=address if is_own_address(address) else None, hello=_hello(config, chosen))
+    address = _routed(real)
+    interfaces = config.interfaces.sorted()
+    owner = next((one for one in interfaces if address in one.addresses), None)
+    if owner is None and target != real:
+        owner = _logical(interfaces, target)
+        address = (_of_family(owner, target) if owner else None) or address
+    return Source(address=address, bind=None, hello=_hello(config, owner))
+
+
+def _chosen(config: Config, turn: int) -> Interface | None:
+    """The interface of the settings; of a group one after the other."""
+    name = config.delivery.interface
+    if name in config.interfaces:
+        return config.interfaces[name]
+    group = config.interface_groups.get(name)
+    members = [config.interfaces[member] for member in sorted(group.members) if member in config.interfaces] if group else []
+    return members[turn % len(members)] if members else None
+
+
+def _of_family(interface: Interface, target: str) -> str | None:
+    return interface.ipv6 if ":" in target else interface.ipv4
+
+
+def _logical(interfaces: Sequence[Interface], target: str) -> Interface | None:
+    """The interface in whose network a mapped target lies, else the first one with an address of its family."""
+    possible = [one for one in interfaces if _of_family(one, target)]
+    for one in possible:
+        prefix = one.ipv6_prefix if ":" in target else one.ipv4_prefix
+        if ipaddress.ip_address(target) in ipaddress.ip_network(f"{_of_family(one, target)}/{prefix}", strict=False):
+            return one
+    return possible[0] if possible else None
+
+
+def _routed(real: str) -> str:
+    """The own address that the system's routing takes for a target."""
+    any_address = "::" if ":" in real else "0.0.0.0"
+    with socket.socket(socket.AF_INET6 if ":" in real else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((real, DISCARD))
+        except OSError:
+            return any_address
+        return str(probe.getsockname()[0])
+
+
+def _hello(config: Config, interface: Interface | None) -> str:
+    return (interface.hostname if interface else "") or config.system.hostname

@@ -1,0 +1,125 @@
+"""One message over an open connection: MAIL, RCPT, DATA, and what became of each recipient (RFC 5321 3.3; delivery.md 3, 8).
+
+No pipelining. Lines end in CRLF, leading dots are doubled, bare CR and LF never leave. An address with control characters
+is never sent: it could carry a command of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from attrs import define, field
+
+from appliance_runtime.delivery import wire as smtp
+from appliance_runtime.delivery.connection import Connection
+from appliance_runtime.delivery.failures import Failure
+from appliance_runtime.delivery.wire import Lost, Reply
+from appliance_runtime.queue.envelope import QueuedRecipient
+
+MAX_RECIPIENTS = 100
+"""RCPT commands of one transaction"""
+CLOSING = 421
+GO_AHEAD = 354
+UNSENDABLE = "the address contains characters that cannot be sent"
+_UNSENDABLE = re.compile("[\x00-\x1f\x7f-\x9f]")
+_BARE = re.compile(rb"\r\n|\r|\n")
+
+
+@define
+class Outcome:
+    """What became of the recipients of one transaction, by RID. Those in neither map were not decided upon."""
+
+    delivered: list[int] = field(factory=list)
+    failed: dict[int, Failure] = field(factory=dict)
+    reply: Reply | None = None
+    """the final one"""
+    possible: bool = False
+    """the connection was lost between the final dot and its reply: delivered, as far as one can know"""
+    lost: str | None = None
+    """the connection was lost before; the recipients left over may be tried elsewhere"""
+
+
+async def send(connection: Connection, sender: str, recipients: Sequence[QueuedRecipient], body: bytes, *, possible: bool) -> Outcome:
+    """`possible`: a reply that never comes counts as delivered. Never raises for what the peer does."""
+    outcome = Outcome()
+    sendable = [one for one in recipients if not _UNSENDABLE.search(one.address + sender)]
+    for one in recipients:
+        if one not in sendable:
+            outcome.failed[one.rid] = Failure.own("5.1.0", UNSENDABLE)
+    try:
+        if sendable:
+            await _transact(connection, sender, sendable, body, outcome, possible)
+    except Lost as lost:
+        outcome.lost = str(lost)
+    return outcome
+
+
+async def _transact(
+    connection: Connection, sender: str, recipients: Sequence[QueuedRecipient], body: bytes, outcome: Outcome, possible: bool
+) -> None:
+    wire, remote = connection.wire, connection.target.address
+    if connection.dirty:
+        await wire.ask("RSET", smtp.COMMAND)
+        connection.dirty = False
+    connection.sent += 1
+    connection.dirty = True
+    reply = await wire.ask(f"MAIL FROM:<{sender}>{_parameters(connection, body)}", smtp.ENVELOPE)
+    if not reply.good:
+        _refuse(connection, recipients, reply, "3.0", outcome)
+        return
+    taken: list[QueuedRecipient] = []
+    for position, one in enumerate(recipients):
+        reply = await wire.ask(f"RCPT TO:<{one.address}>", smtp.ENVELOPE)
+        if reply.good:
+            taken.append(one)
+        elif reply.code == CLOSING:
+            _refuse(connection, [*taken, *recipients[position:]], reply, "1.0", outcome)
+            return
+        else:
+            outcome.failed[one.rid] = Failure.of(reply, "1.0", remote)
+    if not taken:
+        return
+    reply = await wire.ask("DATA", smtp.DATA)
+    if reply.code != GO_AHEAD:
+        _refuse(connection, taken, reply, "3.0", outcome)
+        return
+    await wire.send(dot_stuffed(body))
+    try:
+        reply = await wire.reply(smtp.FINAL)
+    except Lost:
+        if not possible:
+            raise
+        outcome.possible = True
+        outcome.delivered = [one.rid for one in taken]
+        return
+    connection.dirty = not reply.good
+    if reply.good:
+        outcome.reply = reply
+        outcome.delivered = [one.rid for one in taken]
+    else:
+        _refuse(connection, taken, reply, "3.0", outcome)
+
+
+def _refuse(connection: Connection, recipients: Sequence[QueuedRecipient], reply: Reply, kind: str, outcome: Outcome) -> None:
+    failure = Failure.of(reply, kind, connection.target.address)
+    outcome.failed.update((one.rid, failure) for one in recipients)
+    if reply.code == CLOSING:
+        connection.closing = True
+
+
+def _parameters(connection: Connection, body: bytes) -> str:
+    size = f" SIZE={len(body)}" if "SIZE" in connection.keywords else ""
+    return f"{size} BODY=8BITMIME" if "8BITMIME" in connection.keywords and not body.isascii() else size
+
+
+def dot_stuffed(body: bytes) -> bytes:
+    """As it goes over the wire, final dot included."""
+    ends = body.count(b"\r\n")
+    if body.count(b"\n") != ends or body.count(b"\r") != ends:
+        body = _BARE.sub(b"\r\n", body)
+    if body and not body.endswith(b"\r\n"):
+        body += b"\r\n"
+    if b"\n." in body:
+        body = body.replace(b"\r\n.", b"\r\n..")
+    return b".%b.\r\n" % body if body.startswith(b".") else body + b".\r\n"

@@ -1,0 +1,243 @@
+"""Verification of a server certificate: chain, optional checks, identity (delivery.md 5). Pure: time and anchors come in.
+
+OpenSSL builds the path over the certificates that the peer sent and the trusted authorities, each of which may end it,
+self-signed or not, and may itself be the server certificate (RFC 5280 6.1 leaves the choice of anchors to the relying
+party). Purpose is checked here on the whole path (RFC 5280 4.2.1.12). The first check that fails gives the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from enum import Enum
+
+from attrs import frozen
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
+from OpenSSL import crypto
+
+from appliance_runtime.delivery.peer_names import PresentedNames, is_address, matches, presented_names, subject_label
+from appliance_runtime.logs.escaping import escape
+from appliance_state.names import is_fqdn
+
+MAX_CERTIFICATES = 20
+MAX_SHOWN_NAMES = 5
+TOO_SLOW = "verification took too long"
+_MISSING_ISSUER = (2, 20, 21)
+"""OpenSSL's X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, ..._LOCALLY, UNABLE_TO_VERIFY_LEAF_SIGNATURE"""
+_TEXTS = {
+    7: "certificate signature failure",
+    9: "certificate is not yet valid",
+    10: "certificate has expired",
+    18: "self-signed certificate",
+    19: "self-signed certificate in certificate chain",
+    24: "invalid CA certificate",
+    26: "unsuitable certificate purpose",
+    47: "permitted subtree violation",
+}
+"""OpenSSL's codes and the wording that is kept here, whatever a later version says; the wording of others is its own"""
+
+_ALLOWED_SIGNATURES = frozenset(
+    {
+        SignatureAlgorithmOID.RSA_WITH_SHA224,
+        SignatureAlgorithmOID.RSA_WITH_SHA256,
+        SignatureAlgorithmOID.RSA_WITH_SHA384,
+        SignatureAlgorithmOID.RSA_WITH_SHA512,
+        SignatureAlgorithmOID.ECDSA_WITH_SHA224,
+        SignatureAlgorithmOID.ECDSA_WITH_SHA256,
+        SignatureAlgorithmOID.ECDSA_WITH_SHA384,
+        SignatureAlgorithmOID.ECDSA_WITH_SHA512,
+        SignatureAlgorithmOID.ED25519,
+        SignatureAlgorithmOID.ED448,
+    }
+)
+UNREADABLE = (ValueError, x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType)
+_PSS_HASHES = ("sha224", "sha256", "sha384", "sha512")
+
+
+class Kind(Enum):
+    """Where a reference identity comes from, in the order of listings."""
+
+    DOMAIN = "destination domain"
+    HOST = "mail exchanger"
+    PTR = "host name of the address"
+    ROUTE = "SMTP route host"
+
+
+@frozen
+class Reference:
+    """A name that the peer may have. `label`: what it is called in the log."""
+
+    kind: Kind
+    name: str
+    label: str = ""
+
+    def __str__(self) -> str:
+        return f"{escape(self.name)} ({self.label or self.kind.value})"
+
+
+@frozen(kw_only=True)
+class Result:
+    """`text`: why not, as in the table of delivery.md 5.4. `presented`, `reference`: what matched."""
+
+    ok: bool
+    text: str = ""
+    presented: str = ""
+    reference: str = ""
+    mismatch: bool = False
+    """only the identity failed"""
+
+    @property
+    def short(self) -> str:
+        """The text without what differs from one attempt to the next."""
+        return "hostname mismatch" if self.mismatch else self.text
+
+
+@frozen(kw_only=True)
+class Rules:
+    """What to check beyond the chain."""
+
+    hosted: bool
+    """level 6: names of the certificate as of hosted domains"""
+    x509_check: bool = False
+    fqdn_check: bool = False
+
+
+class TrustAnchors:
+    """The trusted authorities, parsed once. What is not a certificate is no anchor."""
+
+    def __init__(self, certificates: Iterable[bytes]) -> None:
+        self._certificates: list[crypto.X509] = []
+        for der in certificates:
+            parsed = _parsed(der)
+            if parsed is not None:
+                self._certificates.append(parsed)
+
+    def store(self, now: datetime) -> crypto.X509Store:
+        """A store of its own for each verification, since it carries the time: 0.1 ms."""
+        store = crypto.X509Store()
+        for certificate in self._certificates:
+            store.add_cert(certificate)
+        store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+        store.set_time(now.astimezone(UTC).replace(tzinfo=None))
+        return store
+
+
+def verify(peer_chain: Sequence[bytes], anchors: TrustAnchors, rules: Rules, references: Sequence[Reference], now: datetime) -> Result:
+    """`peer_chain`: what the peer sent, DER, server certificate first. CPU work only; up to milliseconds, call it off the loop."""
+    if not peer_chain:
+        return Result(ok=False, text="no certificate")
+    if len(peer_chain) > MAX_CERTIFICATES:
+        return Result(ok=False, text="certificate chain too long")
+    try:
+        server = x509.load_der_x509_certificate(peer_chain[0])
+        names = presented_names(server)
+        problem = (
+            _chain_problem(peer_chain, anchors, now)
+            or (signature_problem(server) if rules.x509_check else None)
+            or (fqdn_problem(names) if rules.fqdn_check else None)
+        )
+    except UNREADABLE:
+        return Result(ok=False, text="the certificate cannot be read")
+    if problem:
+        return Result(ok=False, text=problem)
+    return identify(names, rules, references)
+
+
+def identify(names: PresentedNames, rules: Rules, references: Sequence[Reference]) -> Result:
+    """The identity rule of delivery.md 5.2."""
+    usable = [reference for reference in references if reference.name and not is_address(reference.name)]
+    by_dns_name = usable if rules.hosted else [r for r in usable if r.kind is Kind.DOMAIN]
+    for name in names.dns_names:
+        for reference in by_dns_name:
+            if matches(name, reference.name):
+                return Result(ok=True, presented=f"dNSName {escape(name)}", reference=str(reference))
+    if names.common_name is not None and not (rules.hosted and names.dns_names):
+        for reference in usable:
+            if matches(names.common_name, reference.name):
+                return Result(ok=True, presented=f"commonName {escape(names.common_name)}", reference=str(reference))
+    expected = ", ".join(dict.fromkeys(escape(reference.name.lower()) for reference in usable))
+    shown = [f"CN={names.common_name}"] if names.common_name is not None else []
+    shown += [f"dNSName={name}" for name in names.dns_names]
+    more = ["…"] if len(shown) > MAX_SHOWN_NAMES else []
+    presented = ", ".join([*map(escape, shown[:MAX_SHOWN_NAMES]), *more]) or "no name"
+    return Result(ok=False, text=f"hostname mismatch (expected {expected}; presented {presented})", mismatch=True)
+
+
+def _chain_problem(peer_chain: Sequence[bytes], anchors: TrustAnchors, now: datetime) -> str | None:
+    parsed = [_parsed(der) for der in peer_chain]
+    if parsed[0] is None:
+        raise ValueError
+    context = crypto.X509StoreContext(anchors.store(now), parsed[0], [certificate for certificate in parsed[1:] if certificate])
+    try:
+        path = context.get_verified_chain()
+    except crypto.X509StoreContextError as error:
+        concerned = error.certificate.to_cryptography()
+        if error.errors[0] in _MISSING_ISSUER:
+            return f"unable to get local issuer certificate (issuer: {subject_label(concerned.issuer)})"
+        return f"{_TEXTS.get(error.errors[0], error.errors[2])} ({subject_label(concerned.subject)})"
+    for position, certificate in enumerate(path):
+        if not _serves(certificate.to_cryptography(), leaf=position == 0):
+            return f"unsuitable certificate purpose ({subject_label(certificate.to_cryptography().subject)})"
+    return None
+
+
+def _serves(certificate: x509.Certificate, *, leaf: bool) -> bool:
+    """Whether extended key usage, and for the server key usage, allow a TLS server."""
+    try:
+        usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        if not {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(usages):
+            return False
+    except x509.ExtensionNotFound:
+        pass
+    if not leaf:
+        return True
+    try:
+        key = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return key.digital_signature or key.key_encipherment or key.key_agreement
+
+
+def signature_problem(server: x509.Certificate) -> str | None:
+    oid = server.signature_algorithm_oid
+    if oid in _ALLOWED_SIGNATURES:
+        return None
+    algorithm = server.signature_hash_algorithm
+    if oid == SignatureAlgorithmOID.RSASSA_PSS and algorithm is not None and algorithm.name in _PSS_HASHES:
+        return None
+    label = _SIGNATURE_NAMES.get(oid.dotted_string, oid.dotted_string)
+    return f"signature algorithm {label} is not allowed ({subject_label(server.subject)})"
+
+
+_SIGNATURE_NAMES = {
+    "1.2.840.113549.1.1.2": "md2WithRSAEncryption",
+    "1.2.840.113549.1.1.3": "md4WithRSAEncryption",
+    "1.2.840.113549.1.1.4": "md5WithRSAEncryption",
+    "1.2.840.113549.1.1.5": "sha1WithRSAEncryption",
+    "1.3.14.3.2.29": "sha1WithRSA",
+    "1.2.840.113549.1.1.10": "rsassaPss",
+    "1.2.840.10040.4.3": "dsaWithSHA1",
+    "2.16.840.1.101.3.4.3.2": "dsa_with_SHA256",
+    "1.2.840.10045.4.1": "ecdsa-with-SHA1",
+}
+"""as OpenSSL writes them"""
+
+
+def fqdn_problem(names: PresentedNames) -> str | None:
+    checked = [(names.common_name, "commonName")] if names.common_name is not None else []
+    for name, kind in [*checked, *((name, "dNSName") for name in names.dns_names)]:
+        if not is_fqdn(name):
+            return f'name "{escape(name)}" is not a fully qualified domain name ({kind})'
+    return None
+
+
+def _parsed(der: bytes) -> crypto.X509 | None:
+    try:
+        return crypto.load_certificate(crypto.FILETYPE_ASN1, der)
+    except (crypto.Error, ValueError):
+        return None
+
+
+# Names under which alert mail still asks for them.
+_UNREADABLE, _signature_problem, _fqdn_problem = UNREADABLE, signature_problem, fqdn_problem

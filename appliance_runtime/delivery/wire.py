@@ -1,0 +1,331 @@
+"""One SMTP connection as a client sees it: replies, time limits, TLS (RFC 5321 4.2, RFC 3207; delivery.md 3).
+
+Octets go through memory BIOs once TLS is on, so what came in clear text can never be taken for an answer inside TLS. One
+timer watches the whole connection. Time limits are seconds of real time, multiplied by the `scale` of the connection; the
+limit of a reply counts for all of it, so that one octet per second does not keep a connection alive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import ssl
+from collections.abc import Callable
+from typing import cast
+
+from attrs import frozen
+
+from appliance_runtime.logs.escaping import escape
+from appliance_runtime.tls import peer_chain, tls_error_text
+
+CONNECT, GREETING, COMMAND, HANDSHAKE, ENVELOPE, DATA, BLOCK, FINAL, QUIT, IDLE = 30, 300, 120, 60, 300, 120, 180, 600, 5, 5
+MAX_REPLY_LINES = 100
+MAX_REPLY_OCTETS = 65536
+BLOCK_OCTETS = 256 * 1024
+_READ = 65536
+_REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
+
+
+class Lost(Exception):
+    """The connection is of no more use. The text is that of `details:` in the log; `alert`: the peer's TLS alert says so."""
+
+    def __init__(self, text: str, *, alert: bool = False) -> None:
+        super().__init__(text)
+        self.alert = alert
+
+
+@frozen
+class Reply:
+    """A reply; `lines` are without code."""
+
+    code: int
+    lines: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """`454 4.7.0 TLS not available`; several lines joined by `; `."""
+        return "; ".join(f"{self.code} {line}".rstrip() for line in self.lines)
+
+    @property
+    def good(self) -> bool:
+        return 200 <= self.code < 300
+
+
+class Wire(asyncio.Protocol):
+    """Octets from and to one peer. At most one caller waits at a time."""
+
+    def __init__(self, scale: float) -> None:
+        self.lost: Lost | None = None
+        """why the connection has ended"""
+        self.on_input: Callable[[], None] | None = None
+        """called when something comes, or the connection ends, while nobody waits"""
+        self._scale = scale
+        self._transport: asyncio.Transport
+        self._buffer = bytearray()
+        self._lines: list[str] = []
+        self._octets = 0
+        self._waiting: asyncio.Future[Reply] | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._handshake: asyncio.Future[None] | None = None
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._tls: ssl.SSLObject | None = None
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+
+    # -- asked by the owner --------------------------------------------------------------------------------------------
+
+    @property
+    def tls(self) -> ssl.SSLObject | None:
+        """The session, once established."""
+        return self._tls if self._handshake is None else None
+
+    @property
+    def chain(self) -> list[bytes]:
+        """Certificates that the peer sent, DER."""
+        return peer_chain(self._tls)
+
+    @property
+    def pending(self) -> bool:
+        """Something has come that nobody has read."""
+        return bool(self._buffer or self._lines)
+
+    async def reply(self, limit: float) -> Reply:
+        """The next reply. Errors: Lost."""
+        complete = self._parse()
+        if complete is not None:
+            return complete
+        if self.lost is not None:
+            raise self.lost
+        self._waiting = self._loop.create_future()
+        self._arm(limit)
+        try:
+            return await self._waiting
+        finally:
+            self._waiting = None
+
+    async def ask(self, line: str, limit: float) -> Reply:
+        """Send a command and wait for its reply. Errors: Lost."""
+        if self.pending and self.lost is None:
+            # What comes unasked must not be taken for an answer. Servers say 421 so before they close.
+            unasked = self._parse()
+            self._end(Lost(unasked.text if unasked else "unexpected response"))
+        self.write(line.encode("utf-8", "surrogateescape") + b"\r\n")
+        return await self.reply(limit)
+
+    def write(self, octets: bytes | memoryview) -> None:
+        """Errors: Lost."""
+        if self.lost is not None:
+            raise self.lost
+        if self._tls is None:
+            self._transport.write(octets)
+            return
+        try:
+            self._tls.write(octets)
+        except ssl.SSLError as error:
+            self._end(Lost(tls_error_text(error)))
+            raise cast(Lost, self.lost) from error
+        self._flush()
+
+    async def send(self, octets: bytes) -> None:
+        """Message data, block by block; returns when all of it has left this process. Errors: Lost."""
+        view = memoryview(octets)
+        for start in range(0, len(view), BLOCK_OCTETS):
+            self.write(view[start : start + BLOCK_OCTETS])
+            if self._drained is not None:
+                self._arm(BLOCK)
+                await self._drained
+            if self.lost is not None:
+                raise self.lost
+
+    async def start_tls(self, context: ssl.SSLContext, name: str | None) -> None:
+        """The handshake. `name`: for SNI. Errors: Lost with the text of OpenSSL or of the socket."""
+        try:
+            session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
+        except ValueError:  # no name that may stand there
+            session = context.wrap_bio(self._incoming, self._outgoing)
+        self._tls = session
+        self._handshake = self._loop.create_future()
+        self._arm(HANDSHAKE)
+        try:
+            self._shake()
+            await self._handshake
+        finally:
+            self._handshake = None
+
+    async def quit(self) -> None:
+        """Say goodbye and close; never fails."""
+        with contextlib.suppress(Lost):
+            await self.ask("QUIT", QUIT)
+        self.close()
+
+    def close(self) -> None:
+        """Close at once, with TLS in order."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._tls is not None and self._handshake is None and self.lost is None:
+            with contextlib.suppress(ssl.SSLError):
+                self._tls.unwrap()
+            self._flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        self._end(Lost("EOF"))
+
+    # -- told by the transport -----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        # Every octet that waits here counts as not sent: a final dot must not be reported before it has left.
+        self._transport.set_write_buffer_limits(high=0)
+
+    def data_received(self, data: bytes) -> None:
+        if self._tls is None:
+            self._take(data)
+            return
+        self._incoming.write(data)
+        try:
+            if self._handshake is not None:
+                self._shake()
+                if self._handshake.done() and self.lost is None:
+                    self._read()
+            else:
+                self._read()
+        except ssl.SSLError as error:
+            self._end(Lost(tls_error_text(error), alert="alert" in tls_error_text(error)))
+        self._flush()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(Lost("EOF" if exc is None else tls_error_text(exc)))
+
+    def pause_writing(self) -> None:
+        self._drained = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self._drained = None
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _shake(self) -> None:
+        """Go on with the handshake as far as what has come allows."""
+        assert self._tls is not None and self._handshake is not None
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+            return
+        except ssl.SSLError as error:
+            self._flush()
+            self._end(Lost(tls_error_text(error), alert="alert" in tls_error_text(error)))
+            return
+        self._flush()
+        if not self._handshake.done():
+            self._handshake.set_result(None)
+
+    def _read(self) -> None:
+        assert self._tls is not None
+        try:
+            while data := self._tls.read(_READ):
+                self._take(data)
+        except ssl.SSLWantReadError:
+            return
+        except ssl.SSLZeroReturnError:
+            pass
+        self._end(Lost("EOF"))
+
+    def _flush(self) -> None:
+        if self._outgoing.pending and not self._transport.is_closing():
+            self._transport.write(self._outgoing.read())
+
+    def _take(self, data: bytes) -> None:
+        self._buffer += data
+        if self._waiting is None:
+            if len(self._buffer) > MAX_REPLY_OCTETS:
+                self._end(Lost("reply too long"))
+            if self.on_input is not None:
+                self.on_input()
+            return
+        try:
+            complete = self._parse()
+        except Lost as lost:
+            self._end(lost)
+            return
+        if complete is not None and not self._waiting.done():
+            self._waiting.set_result(complete)
+
+    def _parse(self) -> Reply | None:
+        """Take one reply off the buffer; None = it is not complete. Errors: Lost."""
+        buffer = self._buffer
+        while (end := buffer.find(b"\n")) >= 0:
+            line = bytes(buffer[:end]).rstrip(b"\r")
+            del buffer[: end + 1]
+            self._octets += end + 1
+            match = _REPLY_LINE.fullmatch(line)
+            if match is None:
+                raise self._end(Lost(f"unexpected response '{escape(line)}'"))
+            self._lines.append((match[3] or b"").decode("utf-8", "surrogateescape"))
+            if len(self._lines) > MAX_REPLY_LINES or self._octets > MAX_REPLY_OCTETS:
+                raise self._end(Lost("reply too long"))
+            if match[2] != b"-":
+                reply = Reply(int(match[1]), tuple(self._lines))
+                self._lines = []
+                self._octets = 0
+                return reply
+        if self._octets + len(buffer) > MAX_REPLY_OCTETS:
+            raise self._end(Lost("reply too long"))
+        return None
+
+    def _arm(self, limit: float) -> None:
+        """Whoever waits now waits at most `limit`. The timer is only moved when it would come too late."""
+        self._deadline = self._loop.time() + limit * self._scale
+        if self._timer is None or self._timer.when() > self._deadline:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(self._deadline, self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        waiters = (self._waiting, self._drained, self._handshake)
+        if not any(waiter is not None and not waiter.done() for waiter in waiters):
+            return
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._expire)
+        else:
+            self._end(Lost("timeout"))
+
+    def _end(self, lost: Lost) -> Lost:
+        """The connection has ended; the first cause stays. Returns it."""
+        if self.lost is None:
+            self.lost = lost
+            if self._timer is not None:
+                self._timer.cancel()
+            self._transport.abort()
+            for waiter in (self._waiting, self._handshake):
+                if waiter is not None and not waiter.done():
+                    waiter.set_exception(lost)
+            if self._drained is not None and not self._drained.done():
+                self._drained.set_result(None)
+            if self.on_input is not None:
+                self.on_input()
+        return self.lost
+
+
+async def connect(address: tuple[str, int], scale: float, source: str | None) -> Wire:
+    """Open a connection to a real address. `source`: own address to bind. Errors: Lost with the system's text."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(CONNECT * scale):
+            _, wire = await loop.create_connection(lambda: Wire(scale), *address, local_addr=(source, 0) if source else None)
+    except TimeoutError:
+        raise Lost("timeout") from None
+    except OSError as error:
+        raise Lost(tls_error_text(error)) from error
+    return wire

@@ -1,0 +1,1 @@
+"""Names and addresses: the resolver of the appliance (routing.md 2)."""

@@ -1,0 +1,80 @@
+"""The octets of one message while they arrive: in memory up to 256 KiB, then in a file of the spool directory.
+
+Wire form without dot-stuffing, CRLF line ends. A write never raises: what goes wrong is kept in `error` and refused by
+`MessageQueue.accept`, so that the receiving side can read the rest of the message. The file is synced by the queue's writer.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import zlib
+from pathlib import Path
+
+MEMORY_LIMIT = 256 * 1024
+"""octets"""
+
+
+class Body:
+    """Made by `MessageQueue.new_body`; belongs to the caller until it is handed to `accept`, or ended by `discard`."""
+
+    def __init__(self, spool_directory: Path) -> None:
+        self.size = 0
+        self.checksum = 0
+        self.error: OSError | None = None
+        self.spool: Path | None = None
+        self._directory = spool_directory
+        self._chunks: list[bytes] = []
+        self._descriptor: int | None = None
+
+    def write(self, octets: bytes) -> None:
+        self.size += len(octets)
+        if self.error is not None:
+            return
+        self.checksum = zlib.crc32(octets, self.checksum)
+        if self._descriptor is None and self.size <= MEMORY_LIMIT:
+            self._chunks.append(octets)
+            return
+        try:
+            if self._descriptor is None:
+                self._spill()
+            self._write_out(octets)
+        except OSError as error:
+            self.error = error
+
+    def octets(self) -> bytes:
+        """The whole body while it is in memory."""
+        if len(self._chunks) != 1:
+            self._chunks = [b"".join(self._chunks)]
+        return self._chunks[0]
+
+    def sync(self) -> None:
+        """Make the file durable and close it; a body in memory has nothing to do. Errors: OSError."""
+        if self._descriptor is not None:
+            os.fsync(self._descriptor)
+            self._close()
+
+    def discard(self) -> None:
+        """Throw the body away."""
+        self._chunks = []
+        self._close()
+        if self.spool is not None:
+            self.spool.unlink(missing_ok=True)
+
+    def _spill(self) -> None:
+        self.spool = self._directory / secrets.token_hex(12)
+        self._descriptor = os.open(self.spool, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        chunks, self._chunks = self._chunks, []
+        for chunk in chunks:
+            self._write_out(chunk)
+
+    def _write_out(self, octets: bytes) -> None:
+        assert self._descriptor is not None
+        view = memoryview(octets)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

@@ -1,0 +1,122 @@
+"""The queue's SQLite file: one row for each message, with its body up to 256 KiB; rows for what has happened to recipients.
+
+Write-ahead log, synchronous=FULL: a transaction is on disk when `transaction` returns. A recipient without an `attempt`
+row is untried, so that the usual message costs one INSERT and one DELETE. After any failed transaction the connection is
+given up, because what the operating system still has in memory after a failed fsync cannot be trusted to be on disk; the
+next one opens the file anew and moves the whole write-ahead log into the file before anything is added.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import sqlite3
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+PAGE_SIZE = 8192
+LOG_PAGES = 2000
+"""pages of the write-ahead log after which they are moved into the file"""
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS message (mid INTEGER PRIMARY KEY, envelope BLOB NOT NULL, checksum INTEGER NOT NULL, body BLOB);
+CREATE TABLE IF NOT EXISTS attempt (
+    mid INTEGER NOT NULL, rid INTEGER NOT NULL, completed INTEGER NOT NULL,
+    attempts INTEGER NOT NULL, next_attempt INTEGER NOT NULL, reason BLOB NOT NULL, PRIMARY KEY (mid, rid)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS number (name TEXT PRIMARY KEY, reserved INTEGER NOT NULL) WITHOUT ROWID;
+"""
+ADD_MESSAGE = "INSERT INTO message (mid, envelope, checksum, body) VALUES (?, ?, ?, ?)"
+REMOVE_MESSAGE = "DELETE FROM message WHERE mid = ?"
+PUT_ATTEMPT = "INSERT OR REPLACE INTO attempt (mid, rid, completed, attempts, next_attempt, reason) VALUES (?, ?, ?, ?, ?, ?)"
+REMOVE_ATTEMPTS = "DELETE FROM attempt WHERE mid = ?"
+RESERVE = "INSERT OR REPLACE INTO number (name, reserved) VALUES (?, ?)"
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+Statement = tuple[str, tuple[object, ...]]
+
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file's content, and not the moment, is to blame. Extended codes carry the plain one in their low octet."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED
+
+
+def is_full(error: Exception) -> bool:
+    """Whether there is no room."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
+
+
+def to_microseconds(moment: datetime) -> int:
+    """A moment as the database keeps it."""
+    return (moment - EPOCH) // MICROSECOND
+
+
+def from_microseconds(count: int) -> datetime:
+    return EPOCH + count * MICROSECOND
+
+
+class Database:
+    """One connection. Not for several threads at once. Errors of every call: sqlite3.Error."""
+
+    def __init__(self, path: Path, *, limit: int = 0) -> None:
+        """`limit`: largest size of the file in octets; 0 = this connection only reads a file that another one writes."""
+        self.path = path
+        self.transactions = 0
+        self.uncertain = False
+        """whether the last transaction failed in its last step, so that nobody knows whether it is on disk"""
+        self._limit = limit
+        self._connection: sqlite3.Connection | None = None
+
+    def open(self) -> sqlite3.Connection:
+        """The connection; made when there is none."""
+        if self._connection is None:
+            connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
+            try:
+                if self._limit:
+                    self._prepare(connection)
+                else:
+                    connection.execute("PRAGMA query_only=ON")
+            except sqlite3.Error:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.execute(f"PRAGMA page_size={PAGE_SIZE}")
+        connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA secure_delete=OFF").fetchone()
+        connection.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}").fetchone()
+        page_size = connection.execute("PRAGMA page_size").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count={self._limit // page_size}").fetchone()
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise sqlite3.OperationalError("the write-ahead log is in use")
+        connection.executescript(SCHEMA)
+
+    def transaction(self, statements: Iterable[Statement]) -> None:
+        """Do all or nothing, durably."""
+        self.uncertain = False
+        try:
+            connection = self.open()
+            connection.execute("BEGIN IMMEDIATE")
+            for sql, values in statements:
+                connection.execute(sql, values)
+            self.uncertain = True
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            self.close()
+            raise
+        self.transactions += 1
+
+    def close(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None

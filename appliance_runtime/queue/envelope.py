@@ -1,0 +1,117 @@
+"""Envelopes: what is handed to the queue, what delivery gets, and the octets in which an envelope is stored.
+
+A stored envelope is JSON in ASCII (addresses may hold any octet, kept as "surrogateescape" characters), so that it can be
+read without the body and survives every codec. `spool` names the file of a large body; None = the body is in the row.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+from attrs import asdict, frozen
+
+from appliance_runtime.queue.body import Body
+
+
+@frozen(kw_only=True)
+class NewMessage:
+    """A message to be stored. The queue owns `body` from `accept` on, whatever the outcome."""
+
+    mid: int
+    sender: str
+    """empty for a bounce"""
+    recipients: tuple[str, ...]
+    """RID = position"""
+    body: Body
+    received: datetime
+    listener: str | None
+    """None for a message that was made here"""
+    bounce_profile: str
+    direction: str
+    """inbound or outbound"""
+    icid: int
+
+
+@frozen(kw_only=True)
+class QueuedRecipient:
+    rid: int
+    address: str
+    attempts: int
+    """failed attempts so far"""
+    last_reason: str
+
+
+@frozen(kw_only=True)
+class QueuedMessage:
+    """A message with those of its recipients that are meant: the due ones of one domain, or all in a listing."""
+
+    mid: int
+    sender: str
+    received: datetime
+    bounce_profile: str
+    listener: str | None
+    size: int
+    recipients: tuple[QueuedRecipient, ...]
+
+
+@frozen(kw_only=True)
+class Envelope:
+    """A message without its body, as it is stored."""
+
+    mid: int
+    sender: str
+    recipients: tuple[str, ...]
+    received: datetime
+    listener: str | None
+    bounce_profile: str
+    direction: str
+    icid: int
+    size: int
+    checksum: int
+    """CRC-32 of the body"""
+    spool: str | None
+
+    @classmethod
+    def of(cls, message: NewMessage) -> Envelope:
+        body = message.body
+        return cls(
+            mid=message.mid,
+            sender=message.sender,
+            recipients=message.recipients,
+            received=message.received,
+            listener=message.listener,
+            bounce_profile=message.bounce_profile,
+            direction=message.direction,
+            icid=message.icid,
+            size=body.size,
+            checksum=body.checksum,
+            spool=body.spool.name if body.spool else None,
+        )
+
+    def octets(self) -> bytes:
+        fields = asdict(self)
+        fields["received"] = self.received.isoformat()
+        return json.dumps(fields, separators=(",", ":")).encode("ascii")
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> Envelope:
+        """Errors: ValueError."""
+        try:
+            fields = json.loads(octets)
+            fields["received"] = datetime.fromisoformat(fields["received"])
+            fields["recipients"] = tuple(fields["recipients"])
+            return cls(**fields)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not an envelope: {error}") from None
+
+
+def destination_domain(address: str) -> str:
+    """Domain of a recipient address: lower case, A-label form, no trailing dot (delivery.md 1)."""
+    domain = address.rpartition("@")[2].rstrip(".").lower()
+    if not domain.isascii():
+        try:
+            return domain.encode("idna").decode("ascii")
+        except UnicodeError:
+            return domain
+    return domain

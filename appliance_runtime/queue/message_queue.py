@@ -1,0 +1,420 @@
+"""The message queue: mail that was answered 250 and waits for delivery (delivery.md 8.1, performance.md rule 2).
+
+`accept` returns when the message is on disk; messages that complete while one transaction is written share the next one.
+Envelopes and due times are in memory, bodies on disk, the newest also in a bounded cache. Delivery leases what is due,
+reports each recipient as delivered, deferred or bounced, and may be told twice to deliver after a crash, never zero times.
+Everything but `open`, `close`, `accept`, `body` and the three reports is done at once in the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from appliance_runtime.alerts.catalogue import Raise, disk_full, queue_corrupt
+from appliance_runtime.clock import Clock
+from appliance_runtime.queue.body import Body
+from appliance_runtime.queue.cache import BodyCache
+from appliance_runtime.queue.database import (
+    ADD_MESSAGE,
+    PUT_ATTEMPT,
+    REMOVE_ATTEMPTS,
+    REMOVE_MESSAGE,
+    RESERVE,
+    Database,
+    Statement,
+    is_damage,
+    is_full,
+    to_microseconds,
+)
+from appliance_runtime.queue.envelope import Envelope, NewMessage, QueuedMessage, QueuedRecipient, destination_domain
+from appliance_runtime.queue.errors import QueueError, QueueFull, UnreadableMessage
+from appliance_runtime.queue.numbers import Numbers, boot_id
+from appliance_runtime.queue.recovery import Places, recover, set_aside
+from appliance_runtime.queue.schedule import Message, Recipient, Schedule
+from appliance_runtime.queue.writer import Change, Writer
+
+__all__ = ["Body", "MessageQueue", "NewMessage", "QueueError", "QueueFull", "QueuedMessage", "QueuedRecipient", "UnreadableMessage"]
+
+SIZE_LIMIT = 40 * 1024**3
+"""octets of the database"""
+CACHE_LIMIT = 64 * 1024**2
+"""octets"""
+
+
+class MessageQueue:
+    """Made by `open`. One for each directory at a time; the lock of the state directory sees to it."""
+
+    def __init__(self, places: Places, clock: Clock, database: Database, numbers: Numbers, schedule: Schedule) -> None:
+        self.on_ready: Callable[[str], None] | None = None
+        """called in the loop with a destination domain that has become due; `domains_due` tells what was so before"""
+        self._places = places
+        self._clock = clock
+        self._database = database
+        self._numbers = numbers
+        self._schedule = schedule
+        self._cache = BodyCache(CACHE_LIMIT)
+        self._reader = Database(places.database)
+        self._reading = threading.Lock()
+        self._loop = asyncio.get_running_loop()
+        self._writer = Writer(database, places.spool, self._loop)
+        self._ready: set[str] = set()
+        self._alarm: asyncio.Task[None] | None = None
+        self._alarm_at: datetime | None = None
+        self._alert: Raise | None = None
+        self._damaged: list[str] = []
+        self._full = False
+        numbers.reserve = self._reserve
+
+    @classmethod
+    async def open(cls, directory: Path, clock: Clock, *, size_limit: int = SIZE_LIMIT) -> MessageQueue:
+        """Open the queue of a directory, made where it is missing. Errors: QueueError."""
+        places = Places(directory)
+        database = Database(places.database, limit=size_limit)
+
+        def read() -> tuple[Numbers, Schedule, list[str]]:
+            places.make()
+            found = recover(places, database, clock.now())
+            schedule = Schedule()
+            for stored in found.messages:
+                schedule.add(stored.envelope, stored.recipients, clock.now(), recorded=stored.recorded)
+            numbers = Numbers(places.numbers, found.reserved, boot_id())
+            numbers.raise_to("mid", max(schedule.messages, default=0) + 1)
+            database.transaction([(RESERVE, (name, bound)) for name, bound in numbers.reserved.items()])
+            return numbers, schedule, found.aside
+
+        try:
+            numbers, schedule, damaged = await asyncio.to_thread(read)
+        except (OSError, sqlite3.Error) as error:
+            database.close()
+            raise QueueError(f"the queue cannot be opened: {error}") from error
+        queue = cls(places, clock, database, numbers, schedule)
+        queue._damaged = damaged
+        queue._set_alarm()
+        return queue
+
+    async def close(self) -> None:
+        """Write what waits and let go of the directory."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        await asyncio.to_thread(self._writer.stop)
+        await asyncio.sleep(0)  # the last outcomes
+        exact = [(RESERVE, (name, number)) for name, number in self._numbers.coming().items()]
+        with contextlib.suppress(sqlite3.Error):  # as after a crash: the next run skips the rest of the blocks
+            await asyncio.to_thread(self._database.transaction, exact)
+        self._reader.close()
+        self._database.close()
+        self._numbers.close()
+
+    def report_to(self, alert: Raise) -> None:
+        """Where damaged messages and a full disk are reported, those found at the start included."""
+        self._alert = alert
+        damaged, self._damaged = self._damaged, []
+        for name in damaged:
+            self._report_damage(name)
+
+    # -- numbers ------------------------------------------------------------------------------------------------------
+
+    def next_mid(self) -> int:
+        return self._numbers.next("mid")
+
+    def next_icid(self) -> int:
+        return self._numbers.next("icid")
+
+    def next_dcid(self) -> int:
+        return self._numbers.next("dcid")
+
+    def coming(self) -> dict[str, int]:
+        """`mid`, `icid`, `dcid`: the numbers that will be given next."""
+        return self._numbers.coming()
+
+    def _reserve(self, bounds: dict[str, int]) -> None:
+        with contextlib.suppress(QueueError):  # a closing queue still gives numbers
+            self._writer.submit(Change([(RESERVE, (name, bound)) for name, bound in bounds.items()]))
+
+    # -- receiving ----------------------------------------------------------------------------------------------------
+
+    def new_body(self) -> Body:
+        return Body(self._places.spool)
+
+    async def accept(self, message: NewMessage) -> None:
+        """Store a message; returns when it is durable. Errors: QueueFull, QueueError; then it is not in the queue."""
+        await self.submit(message)
+
+    def submit(self, message: NewMessage) -> asyncio.Future[None]:
+        """`accept` without a coroutine: the future ends as `accept` would."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        body = message.body
+
+        def settle(error: Exception | None) -> None:
+            if error is None:
+                self._add(envelope, body)
+                self._full = False
+            else:
+                body.discard()
+                if isinstance(error, QueueFull):
+                    self._report_full()
+            if not future.done():  # who gave up waiting got no answer; the message is delivered all the same
+                future.set_result(None) if error is None else future.set_exception(error)
+
+        if body.error is not None:
+            settle(QueueFull(str(body.error)) if is_full(body.error) else QueueError(str(body.error)))
+            return future
+        envelope = Envelope.of(message)
+        octets = envelope.octets()
+        row = (message.mid, octets, zlib.crc32(octets), None if body.spool else body.octets())
+        try:
+            self._writer.submit(Change([(ADD_MESSAGE, row)], settle, adds=message.mid, spooled=body))
+        except QueueError as error:
+            settle(error)
+        return future
+
+    def _add(self, envelope: Envelope, body: Body) -> None:
+        now = self._clock.now()
+        recipients = [Recipient(rid, address, destination_domain(address), now) for rid, address in enumerate(envelope.recipients)]
+        domains = self._schedule.add(envelope, recipients, now)
+        if body.spool is None:
+            self._cache.put(envelope.mid, body.octets())
+        self._announce(domains)
+
+    # -- delivery -----------------------------------------------------------------------------------------------------
+
+    def due(self, domain: str, now: datetime, limit: int) -> list[QueuedMessage]:
+        """Lease up to `limit` messages with their due recipients of the domain, by due time, then MID.
+
+        What is leased is the caller's until each recipient was reported or `release` was called.
+        """
+        messages = self._schedule.lease(domain, now, limit)
+        self._set_alarm()
+        return messages
+
+    def release(self, mid: int, domain: str) -> None:
+        """Give a lease back untouched."""
+        self._schedule.release(mid, domain, self._clock.now())
+        self._set_alarm()
+
+    def domains_due(self, now: datetime) -> list[str]:
+        """Domains with something due that is not leased, the one that waits longest first."""
+        return self._schedule.domains_due(now)
+
+    def next_due(self) -> datetime | None:
+        """The next moment at which a domain becomes due; what is due already does not count."""
+        return self._schedule.next_due()
+
+    async def delivered(self, mid: int, rids: Sequence[int]) -> bool:
+        """Nothing more is to be done for these recipients; True when the message has none left and is gone.
+
+        Returns when this is durable, or, while storing fails, when it is remembered and will be stored.
+        """
+        message = self._schedule.messages.get(mid)
+        if message is None:
+            return True
+        gone = self._schedule.complete(mid, rids, self._clock.now())
+        self._set_alarm()
+        if gone:
+            await self._store(self._removal(message))
+        else:
+            message.recorded = True
+            await self._store(Change([(PUT_ATTEMPT, (mid, rid, 1, 0, 0, b"")) for rid in rids]))
+        return gone
+
+    async def bounced(self, mid: int, rids: Sequence[int]) -> bool:
+        """As `delivered`: for recipients that failed for good, or were deleted."""
+        return await self.delivered(mid, rids)
+
+    async def deferred(self, mid: int, rids: Sequence[int], *, next_attempt: datetime, reason: str) -> None:
+        """These recipients failed once more and are due again at `next_attempt`. Durable as in `delivered`."""
+        message = self._schedule.messages.get(mid)
+        if message is None:
+            return
+        deferred = self._schedule.defer(mid, rids, next_attempt, reason, self._clock.now())
+        await self._store(self._record(message, deferred))
+
+    async def postpone(self, mid: int, rids: Sequence[int], until: datetime) -> None:
+        """These recipients wait for a limit: due again at `until`, no attempt is counted. Durable as in `delivered`."""
+        message = self._schedule.messages.get(mid)
+        if message is not None:
+            waiting = self._schedule.defer(mid, rids, until, "", self._clock.now(), failed=False)
+            await self._store(self._record(message, waiting))
+
+    def deliver_now(self, domain: str | None = None) -> None:
+        """Make everything that waits for a domain, or for all, due at once (`delivernow`)."""
+        self._announce(self._schedule.hurry(domain, self._clock.now()))
+
+    def claim(self, mid: int, rids: Sequence[int]) -> QueuedMessage | None:
+        """Lease certain recipients, due or not, but not those in transmission; None when none is left."""
+        return self._schedule.claim(mid, rids, self._clock.now())
+
+    def _record(self, message: Message, waiting: Sequence[Recipient]) -> Change:
+        """The new state of recipients that go on waiting."""
+        self._set_alarm()
+        message.recorded = True
+        rows = [(message.envelope.mid, r.rid, 0, r.attempts, to_microseconds(r.due), _octets(r.last_reason)) for r in waiting]
+        return Change([(PUT_ATTEMPT, row) for row in rows])
+
+    def _removal(self, message: Message) -> Change:
+        envelope = message.envelope
+        self._cache.drop(envelope.mid)
+        statements: list[Statement] = [(REMOVE_MESSAGE, (envelope.mid,))]
+        if message.recorded:
+            statements.append((REMOVE_ATTEMPTS, (envelope.mid,)))
+        return Change(statements, unlink=self._places.spool / envelope.spool if envelope.spool else None)
+
+    async def _store(self, change: Change) -> None:
+        future: asyncio.Future[None] = self._loop.create_future()
+
+        def settle(error: Exception | None) -> None:
+            if not future.done():
+                future.set_result(None) if error is None else future.set_exception(error)
+
+        change.settle = settle
+        self._writer.submit(change)
+        await future
+
+    # -- bodies -------------------------------------------------------------------------------------------------------
+
+    async def body(self, mid: int) -> bytes:
+        """The octets of a message. Errors: UnreadableMessage (it has been set aside, the lease is void), QueueError."""
+        cached = self._cache.get(mid)
+        if cached is not None:
+            return cached
+        try:
+            return await asyncio.to_thread(self.read_body, mid)
+        except UnreadableMessage:
+            await self._set_aside(mid)
+            raise
+
+    def read_body(self, mid: int) -> bytes:
+        """As `body`, but blocking, and leaving a damaged message where it is."""
+        message = self._schedule.messages.get(mid)
+        if message is None:
+            raise QueueError(f"MID {mid} is not in the queue")
+        envelope = message.envelope
+        try:
+            if envelope.spool is not None:
+                octets = (self._places.spool / envelope.spool).read_bytes()
+            else:
+                with self._reading:
+                    row = self._reader.open().execute("SELECT body FROM message WHERE mid = ?", (mid,)).fetchone()
+                octets = row[0] if row and row[0] else b""
+        except FileNotFoundError:
+            raise UnreadableMessage(f"the body of MID {mid} is missing") from None
+        except sqlite3.Error as error:
+            self._reader.close()
+            raise (UnreadableMessage if is_damage(error) else QueueError)(f"MID {mid}: {error}") from error
+        except OSError as error:
+            raise QueueError(f"MID {mid}: {error}") from error
+        if len(octets) != envelope.size or zlib.crc32(octets) != envelope.checksum:
+            raise UnreadableMessage(f"the body of MID {mid} is damaged")
+        return octets
+
+    async def _set_aside(self, mid: int) -> None:
+        message = self._schedule.messages.get(mid)
+        if message is None:
+            return
+        envelope = message.envelope
+        self._schedule.complete(mid, range(len(envelope.recipients)), self._clock.now())
+        self._set_alarm()
+
+        def keep() -> str:
+            with self._reading:
+                return set_aside(self._places, self._reader, mid, envelope.octets(), envelope.spool)
+
+        try:
+            name = await asyncio.to_thread(keep)
+        except OSError:
+            self._report_damage(envelope.spool or self._places.database.name)  # it stays where it is, for the next start
+            return
+        self._report_damage(name)
+        await self._store(self._removal(message))
+
+    # -- questions ----------------------------------------------------------------------------------------------------
+
+    @property
+    def message_count(self) -> int:
+        return len(self._schedule.messages)
+
+    @property
+    def active_recipients(self) -> int:
+        """Recipients that are not completed."""
+        return self._schedule.active_recipients
+
+    @property
+    def attempted_recipients(self) -> int:
+        """Those of them with at least one failed attempt."""
+        return self._schedule.attempted_recipients
+
+    @property
+    def transactions(self) -> int:
+        """Number of transactions written by this process."""
+        return self._database.transactions
+
+    def oldest(self) -> Envelope | None:
+        """Envelope of the message that was received first."""
+        return self._schedule.oldest()
+
+    def domains(self) -> Iterator[tuple[str, int, int]]:
+        """(domain, active recipients, attempted ones of them) of every domain in the queue."""
+        return self._schedule.domains()
+
+    def recipients(self, domain: str) -> tuple[int, int]:
+        """(active, attempted) recipients of one domain."""
+        return self._schedule.recipients(domain)
+
+    def messages(self) -> Iterator[Message]:
+        """Every message with its parcels, by MID. Not to be kept over a pause of the caller."""
+        return iter(sorted(self._schedule.messages.values(), key=lambda message: message.envelope.mid))
+
+    def message(self, mid: int) -> Message | None:
+        return self._schedule.messages.get(mid)
+
+    # -- being told ---------------------------------------------------------------------------------------------------
+
+    def _announce(self, domains: set[str]) -> None:
+        """Tell delivery soon, once for everything that happens in this turn of the loop."""
+        if domains and not self._ready:
+            self._loop.call_soon(self._tell)
+        self._ready |= domains
+
+    def _tell(self) -> None:
+        ready, self._ready = self._ready, set()
+        if self.on_ready is not None:
+            for domain in sorted(ready):
+                self.on_ready(domain)
+
+    def _set_alarm(self) -> None:
+        """Have `_ring` called when the next domain becomes due."""
+        due = self._schedule.next_due()
+        if due is None or (self._alarm_at is not None and self._alarm_at <= due):
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = due
+        self._alarm = self._loop.create_task(self._ring(due))
+
+    async def _ring(self, moment: datetime) -> None:
+        await self._clock.sleep_until(moment)
+        self._alarm = self._alarm_at = None
+        self._announce(set(self._schedule.wake(self._clock.now())))
+        self._set_alarm()
+
+    def _report_damage(self, name: str) -> None:
+        if self._alert is None:
+            self._damaged.append(name)
+        else:
+            self._alert(*queue_corrupt(name))
+
+    def _report_full(self) -> None:
+        if not self._full and self._alert is not None:
+            self._alert(*disk_full(self._places.root, "messages"))
+        self._full = True
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

@@ -1,0 +1,320 @@
+"""One inbound connection: octets between a socket and its conversation, TLS in between, time limits, orderly ends.
+
+No task and no coroutine: everything happens in the callbacks of the transport, of timers and of the queue's answer.
+All connections read into one buffer, because each read is worked on before the next one begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from attrs import frozen
+
+from appliance_runtime.services import Endpoint
+from appliance_runtime.smtp.access import CompiledListener
+from appliance_runtime.smtp.conversation import Conversation
+from appliance_runtime.smtp.engine import State
+from appliance_runtime.smtp.tls_session import CLIENT_CERTIFICATE_BAD, TlsSession
+from appliance_runtime.tls import tls_error_text
+from appliance_state.model.listeners import ListenerType
+
+OVERTIME_SHARE = 0.8
+"""of max_connection_time"""
+HANDSHAKE_LIMIT = 60.0
+LINGER = 2.0
+"""seconds of real time that a client has to take the last reply"""
+
+
+@frozen(kw_only=True)
+class ConnectionContext:
+    """What a connection took with it when it began. `tls`: what serves its STARTTLS; `network_scale`: factor of limits in real time."""
+
+    endpoint: Endpoint
+    listener: CompiledListener
+    tls: ssl.SSLContext | None
+    began: datetime
+    buffer: memoryview
+    network_scale: float
+    on_end: Callable[[Connection], None]
+    """called when the session is over"""
+
+
+class Connection(asyncio.BufferedProtocol):
+    """`deadline`: next moment of the appliance clock at which `check_time` is to be called; `closed`: the socket is closed."""
+
+    def __init__(self, context: ConnectionContext) -> None:
+        self._context = context
+        self._loop = asyncio.get_running_loop()
+        self._refusal: bytes | None = None
+        self._tls: TlsSession | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._reading = True
+        self._congested = False
+        self._half_closed = False
+        self._made = False
+        self._gone = False
+        self._over = False
+        self._overdue = False
+        self._retiring = False
+        self.conversation: Conversation
+        self.transport: asyncio.Transport
+        self.closed: asyncio.Future[None] = self._loop.create_future()
+        self.heard_at = self._loop.time()
+        limits = context.listener.globals
+        self._overtime = context.began + timedelta(seconds=limits.max_connection_time * OVERTIME_SHARE)
+        self._patience = context.began + timedelta(seconds=limits.unsuccessful_timeout)
+        self._public = context.listener.listener.type is ListenerType.PUBLIC
+        self.deadline: datetime | None = min(self._patience, self._overtime) if self._public else self._overtime
+
+    def start(self, conversation: Conversation, refusal: bytes | None) -> None:
+        """Before the transport is made: whose octets these are, and the reply that a limit demands instead of a session."""
+        self.conversation = conversation
+        self._refusal = refusal
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self._context.endpoint
+
+    # transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self._made = True
+        self.conversation.begin(self._refusal)
+        self.work()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._context.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._over:
+            return  # lingering: what still comes is not read
+        self.heard_at = self._loop.time()
+        data = self._context.buffer[:nbytes]
+        plain = bytes(data) if self._tls is None else self._decrypted(self._tls, data)
+        if plain:
+            self.conversation.engine.receive(plain)
+        if self.conversation.storing:
+            self._steer_reading()
+        else:
+            self.work()
+
+    def eof_received(self) -> bool:
+        if self._over:
+            return False
+        if self._tls is not None and not self._tls.established:
+            self._handshake_failed("EOF", lost=True)
+            return False
+        # What the client sent before it closed its side is still answered.
+        self._half_closed = self.conversation.storing
+        return self._half_closed
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gone = True
+        self._stop_timer()
+        if self._tls is not None and not self._tls.established and not self._over:
+            self._handshake_failed("EOF" if exc is None else tls_error_text(exc), lost=True)
+        if not self.conversation.storing:
+            self._end(lost=True)
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def pause_writing(self) -> None:
+        self._congested = True
+        self._steer_reading()
+
+    def resume_writing(self) -> None:
+        self._congested = False
+        self._steer_reading()
+
+    def _steer_reading(self) -> None:
+        """Read nothing from a client that does not take its replies, or whose message is being stored."""
+        wanted = self._over or not (self._congested or self.conversation.storing)
+        if wanted == self._reading or self._gone or self.transport.is_closing():
+            return
+        self._reading = wanted
+        if wanted:
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
+
+    # the session
+
+    def work(self) -> None:
+        """Work on what has come in, send the replies, and go on to what follows from them."""
+        conversation = self.conversation
+        engine = conversation.engine
+        if not self._leaving_now:
+            self._send(conversation.run())
+        if engine.state is State.CLOSED:
+            self._finish()
+        elif engine.state is State.HANDSHAKE:
+            if self._tls is None:
+                self._begin_handshake()
+        elif self._leaving_now:
+            self._say_goodbye()
+        elif self._half_closed and not conversation.storing:
+            self.transport.close()
+
+    @property
+    def _leaving_now(self) -> bool:
+        """A limit of time, or the appliance, ends the session, and it is not in the middle of something that may end first."""
+        engine = self.conversation.engine
+        return (self._overdue and not engine.in_message) or (self._retiring and not engine.in_transaction)
+
+    def changed(self) -> None:
+        """The queue has answered."""
+        if self.deadline is not None and self.conversation.accepted:
+            self.deadline = self._overtime
+        if self._gone or self._over:
+            self._end(lost=True)
+            return
+        self.heard_at = self._loop.time()
+        self.work()
+        if not self._reading:
+            self._steer_reading()
+
+    def check_time(self, now: datetime) -> None:
+        """The appliance clock has reached `now`."""
+        if not self._open or self.deadline is None or now < self.deadline:
+            return
+        engine = self.conversation.engine
+        if now >= self._overtime:
+            self.deadline = None
+            self._overdue = True
+            if not engine.in_message:
+                self._say_goodbye()
+        elif self.conversation.storing:
+            self.deadline = self._overtime  # the message came in time
+        else:
+            self.conversation.time_out()
+            self.work()
+
+    def check_network(self, limit: float) -> None:
+        """End the session of a client that has not been heard of for `limit` seconds of real time."""
+        if self._open and not self.conversation.storing and self._loop.time() - self.heard_at > limit:
+            self.conversation.leave()
+            self._send(self.conversation.run())
+            self._finish(lost=True)
+
+    def abort(self) -> None:
+        """Close the socket whatever the client has not taken."""
+        if self._made and not self._gone:
+            self.transport.abort()
+
+    def retire(self) -> None:
+        """End the session with 421: now when no message is on its way, else after the reply to it."""
+        self._retiring = True
+        if self._open and not self.conversation.engine.in_transaction and not self._handshaking:
+            self._say_goodbye()
+
+    def cut(self) -> None:
+        """End the session with 421 now; only a message that is being stored gets its reply before."""
+        self._retiring = self._overdue = True
+        if self._handshaking:
+            self._handshake_failed("timeout")
+        elif self._open and not self.conversation.storing:
+            self._say_goodbye()
+
+    @property
+    def _open(self) -> bool:
+        """The session has begun and is not over. What happens before it begins takes effect with its beginning."""
+        return self._made and not self._over
+
+    def _say_goodbye(self) -> None:
+        if self._retiring:
+            self.conversation.leave()
+        else:
+            self.conversation.overstay()
+        self._send(self.conversation.run())
+        self._finish()
+
+    def _finish(self, *, lost: bool = False) -> None:
+        """Our side of the connection is over; the client may take what was sent."""
+        if self._over:
+            return
+        self._end(lost=lost)
+        if self._gone:
+            return
+        if self._tls is not None and self._tls.established:
+            self._tls.close()
+            self.transport.write(self._tls.take())
+        if self.conversation.said_goodbye or self._half_closed or self.transport.get_write_buffer_size():
+            self.transport.close()
+        else:
+            # Closing a socket with unread octets resets the connection, and the client may lose the last reply.
+            try:
+                self.transport.write_eof()
+            except OSError:
+                self.transport.abort()
+            self._steer_reading()
+        self._set_timer(LINGER, self.transport.abort)
+
+    def _end(self, *, lost: bool) -> None:
+        if not self._over:
+            self._over = True
+            self.deadline = None
+            self.conversation.end(lost=lost)
+            self._context.on_end(self)
+
+    def _send(self, plain: bytes) -> None:
+        if not plain or self._gone or self._handshaking:
+            return
+        if self._tls is None:
+            self.transport.write(plain)
+        else:
+            self._tls.send(plain)
+            self.transport.write(self._tls.take())
+
+    # TLS
+
+    @property
+    def _handshaking(self) -> bool:
+        return self._tls is not None and not self._tls.established
+
+    def _begin_handshake(self) -> None:
+        assert self._context.tls is not None  # else STARTTLS was refused
+        self._tls = TlsSession(self._context.tls)
+        self._set_timer(HANDSHAKE_LIMIT * self._context.network_scale, lambda: self._handshake_failed("timeout"))
+
+    def _decrypted(self, tls: TlsSession, records: memoryview) -> bytes:
+        handshaking = not tls.established
+        try:
+            plain = tls.receive(records)
+        except ssl.SSLError as error:
+            self.transport.write(tls.take())
+            if handshaking:
+                self._handshake_failed(tls.failure(error))
+            else:
+                self.transport.abort()
+            return b""
+        if handshaking and tls.established:
+            self._stop_timer()
+            self.conversation.tls_succeeded(tls.version, tls.cipher, tls.client_name)
+        if handshaking:
+            self.transport.write(tls.take())
+        if tls.ended:
+            self._half_closed = True
+        return plain
+
+    def _handshake_failed(self, reason: str, *, lost: bool = False) -> None:
+        if self._over:
+            return
+        bad = reason.removeprefix(CLIENT_CERTIFICATE_BAD)
+        self.conversation.tls_failed(reason, bad if bad != reason else None)
+        self._finish(lost=lost)
+
+    # timers
+
+    def _set_timer(self, seconds: float, action: Callable[[], None]) -> None:
+        self._stop_timer()
+        self._timer = self._loop.call_later(seconds, action)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

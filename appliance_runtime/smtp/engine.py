@@ -1,0 +1,382 @@
+"""The SMTP server as a state machine without input and output (RFC 5321, 3207, 1870; listenerconfig.md 11).
+
+Octets go in (`receive`), events come out (`next_event`), replies are taken away (`take_replies`). The engine knows the
+grammar, the order of commands and the fixed replies. What depends on policy it asks its owner by an event and does
+nothing more until the owner has answered.
+
+Rules
+1. A command line ends with LF; a CR before it belongs to the line end. At most 1000 octets without the line end.
+2. States: command, data, deciding (an event waits for its answer), handshake (between our 220 to STARTTLS and
+   `tls_established`), closed. Only `next_event` moves on; it returns None when it needs octets or an answer.
+3. Events to be answered with `accept`, `refuse` or `close`: Sender, Recipient, StartTls, MessageComplete. All others are
+   told only; their reply has been given.
+4. One transaction at a time: MAIL begins it; RSET, HELO, EHLO, STARTTLS, QUIT and the answer to MessageComplete end it.
+   What ends it before the message is complete is followed by Reset, except QUIT, which is followed by Quit.
+5. While TLS is required and not active, every command but NOOP, EHLO, QUIT and STARTTLS gets 530 whatever its
+   arguments are, and none of these counts as a bad command.
+6. The sixth command of a connection that is not recognised ends it. STARTTLS is not recognised where TLS is off.
+7. Octets behind the STARTTLS line, up to `tls_established`, are dropped unread; the session begins anew after it.
+8. Events and replies do not depend on how the octets were cut into reads, except where Content is cut.
+9. The engine holds at most one unfinished line, or what `MessageData` holds, besides octets that wait for an answer.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable
+
+from appliance_runtime.smtp import replies
+from appliance_runtime.smtp.events import (
+    BadRecipient,
+    BadSender,
+    CommandLine,
+    Event,
+    MessageComplete,
+    Question,
+    Quit,
+    Recipient,
+    Refused,
+    Reset,
+    Sender,
+    StartTls,
+    TooManyBadCommands,
+    Unknown,
+)
+from appliance_runtime.smtp.grammar import FROM, POSTMASTER, TO, behind, mail_parameters, parse_path
+from appliance_runtime.smtp.message_data import MessageData, Refusal
+from appliance_runtime.smtp.settings import EngineSettings
+from appliance_state.model.listeners import ReceivingTls
+
+MAX_LINE = 1000
+TOLERATED_BAD_COMMANDS = 5
+
+
+class State(enum.Enum):
+    COMMAND = enum.auto()
+    DATA = enum.auto()
+    DECIDING = enum.auto()
+    HANDSHAKE = enum.auto()
+    CLOSED = enum.auto()
+
+
+class Engine:
+    """One SMTP connection. `hello`: name that the client gave; empty before HELO and EHLO."""
+
+    def __init__(self, settings: EngineSettings, *, trace: bool = False) -> None:
+        self._settings = settings
+        self._trace = trace
+        self._input = b""
+        self._at = 0
+        self._skipping = False
+        self._line: bytes | None = None
+        self._events: deque[Event] = deque()
+        self._replies: list[bytes] = []
+        self._bad_commands = 0
+        self._question: Question | None = None
+        self._data: MessageData | None = None
+        self._has_sender = False
+        self._recipients = 0
+        self.hello = ""
+        self.state = State.COMMAND
+        self.tls_active = False
+
+    # what the owner sees
+
+    @property
+    def closed(self) -> bool:
+        return self.state is State.CLOSED
+
+    @property
+    def in_transaction(self) -> bool:
+        """Between MAIL and the end of its transaction."""
+        return self._has_sender
+
+    @property
+    def in_message(self) -> bool:
+        """Between DATA and the reply to the message."""
+        return self._data is not None
+
+    @property
+    def deciding(self) -> bool:
+        """An event waits for its answer."""
+        return self.state is State.DECIDING
+
+    # what the owner does
+
+    def receive(self, data: bytes) -> None:
+        """Octets of the client, decrypted ones once TLS is active."""
+        if self.state is State.HANDSHAKE or self.state is State.CLOSED:
+            return
+        if self._at < len(self._input):
+            self._input = self._input[self._at :] + data
+        else:
+            self._input = data
+        self._at = 0
+
+    def take_replies(self) -> bytes:
+        """Everything to be sent, in one piece."""
+        if not self._replies:
+            return b""
+        taken = self._replies[0] if len(self._replies) == 1 else b"".join(self._replies)
+        self._replies = []
+        return taken
+
+    def say(self, reply: bytes) -> None:
+        """Put in a reply that no command asked for: the banner."""
+        self._replies.append(reply)
+
+    def accept(self, reply: bytes = b"") -> None:
+        """Answer the event: yes, with its usual reply or another one."""
+        question = self._answered()
+        if isinstance(question, Recipient):
+            self._recipients += 1
+        elif isinstance(question, Sender):
+            self._has_sender = True
+        elif isinstance(question, StartTls):
+            reply = reply or replies.READY_FOR_TLS
+            self.state = State.HANDSHAKE
+            self._input, self._at = b"", 0
+        else:
+            self._end_transaction()
+        if not reply:
+            given = question.address if isinstance(question, Sender | Recipient) else ""
+            reply = replies.recipient_ok(given) if isinstance(question, Recipient) else replies.sender_ok(given)
+        self._replies.append(reply)
+
+    def refuse(self, reply: bytes) -> None:
+        """Answer the event: no."""
+        if isinstance(self._answered(), MessageComplete):
+            self._end_transaction()
+        self._replies.append(reply)
+
+    def close(self, reply: bytes = b"") -> None:
+        """End the session, with or without a last reply; also in place of an answer. A transaction is dropped silently."""
+        self._question = None
+        self._end_transaction()
+        self._events.clear()
+        self.state = State.CLOSED
+        self._input, self._at = b"", 0
+        if reply:
+            self._replies.append(reply)
+
+    def tls_established(self) -> None:
+        """The handshake is complete: what was before it is forgotten (RFC 3207 4.2)."""
+        self.state = State.COMMAND
+        self.tls_active = True
+        self.hello = ""
+
+    def next_event(self) -> Event | None:
+        """What happened next; None = nothing before more octets, or an answer, come in."""
+        while True:
+            if self._events:
+                return self._events.popleft()
+            if self.state is State.COMMAND:
+                line = self._line
+                if line is None:
+                    line = self._next_line()
+                    if line is None:
+                        return None
+                    if self._trace:
+                        self._line = line
+                        return CommandLine(_traced(line))
+                self._line = None
+                event = self._command(line)
+                if event is not None:
+                    return event
+            elif self.state is State.DATA:
+                if self._at >= len(self._input):
+                    return None
+                self._read_data()
+            else:
+                return None
+
+    # commands
+
+    def _next_line(self) -> bytes | None:
+        while True:
+            end = self._input.find(b"\n", self._at)
+            if end < 0:
+                if len(self._input) - self._at > MAX_LINE + 1 or self._skipping:
+                    self._skipping = True
+                    self._input, self._at = b"", 0
+                return None
+            line = self._input[self._at : end]
+            self._at = end + 1
+            if line[-1:] == b"\r":
+                line = line[:-1]
+            if not self._skipping and len(line) <= MAX_LINE:
+                return line
+            self._skipping = False
+            self._replies.append(replies.LINE_TOO_LONG)
+
+    def _command(self, line: bytes) -> Event | None:
+        verb, _, argument = line.strip(b" \t").partition(b" ")
+        verb = verb.upper()
+        if self._settings.tls is ReceivingTls.REQUIRE and not self.tls_active and verb not in _BEFORE_TLS:
+            return self._answer(replies.STARTTLS_FIRST)
+        handler = _COMMANDS.get(verb)
+        if handler is None or (verb == b"STARTTLS" and self._settings.tls is ReceivingTls.OFF):
+            return self._unknown(line)
+        argument = argument.strip()
+        if argument and verb in _WITHOUT_ARGUMENT:
+            return self._answer(replies.syntax_error(argument))
+        return handler(self, argument)
+
+    def _unknown(self, line: bytes) -> Event:
+        self._bad_commands += 1
+        if self._bad_commands > TOLERATED_BAD_COMMANDS:
+            self.close(replies.TOO_MANY_BAD_COMMANDS)
+            self._events.append(TooManyBadCommands())
+        else:
+            self._replies.append(replies.UNKNOWN_COMMAND)
+        return Unknown(_text(line))
+
+    def _helo(self, argument: bytes) -> Event | None:
+        self.hello = _text(argument) or "unknown"
+        return self._answer(self._settings.hello_reply, self._drop())
+
+    def _ehlo(self, argument: bytes) -> Event | None:
+        if not argument:
+            return self._answer(replies.EHLO_NEEDS_DOMAIN)
+        self.hello = _text(argument)
+        settings = self._settings
+        return self._answer(settings.ehlo_reply_in_tls if self.tls_active else settings.ehlo_reply, self._drop())
+
+    def _mail(self, argument: bytes) -> Event | None:
+        if not self.hello:
+            return self._answer(replies.HELLO_FIRST)
+        if self._has_sender:
+            return self._answer(replies.SENDER_GIVEN)
+        text = behind(FROM, argument)
+        path = parse_path(text)
+        if path is None:
+            return self._answer(replies.syntax_error(argument), BadSender(_text(argument)))
+        problem = mail_parameters(text[path.end :].encode(), self._settings.max_message_size)
+        if problem is not None:
+            return self._answer(problem, Refused(Refusal.SIZE) if problem is replies.MESSAGE_TOO_LARGE else None)
+        address = path.given
+        if path.local and path.domain is None:
+            if self._settings.default_domain is None:
+                return self._answer(replies.BAD_SENDER, BadSender(_text(argument)))
+            address = f"{path.local}@{self._settings.default_domain}"
+        return self._ask(Sender(address))
+
+    def _rcpt(self, argument: bytes) -> Event | None:
+        if not self._has_sender:
+            return self._answer(replies.MAIL_FIRST)
+        text = behind(TO, argument)
+        path = parse_path(text)
+        if path is None or not path.local:
+            return self._answer(replies.syntax_error(argument), BadRecipient(_text(b"RCPT " + argument)))
+        if words := text[path.end :].split():
+            return self._answer(replies.unknown_option(words[0].partition("=")[0].encode()))
+        address = path.given
+        if path.domain is None:
+            # RFC 5321 4.5.1: <postmaster> is always an address.
+            domain = self._settings.default_domain or (self._settings.host if path.local.lower() == POSTMASTER else None)
+            if domain is None:
+                return self._answer(replies.BAD_RECIPIENT, BadRecipient(_text(b"RCPT " + argument)))
+            address = f"{path.local}@{domain}"
+        return self._ask(Recipient(address))
+
+    def _begin_data(self, _: bytes) -> Event | None:
+        if not self._recipients:
+            return self._answer(replies.RCPT_FIRST)
+        settings = self._settings
+        self._data = MessageData(clean=settings.clean_smtp, max_size=settings.max_message_size, max_header_lines=settings.max_header_lines)
+        self.state = State.DATA
+        return self._answer(replies.GO_AHEAD)
+
+    def _rset(self, _: bytes) -> Event | None:
+        return self._answer(replies.RESET, self._drop())
+
+    def _quit(self, _: bytes) -> Event | None:
+        self.close(self._settings.quit_reply)
+        return Quit()
+
+    def _starttls(self, _: bytes) -> Event | None:
+        if self.tls_active:
+            return self._answer(replies.TLS_ACTIVE)
+        dropped = self._drop()
+        question = self._ask(StartTls())
+        if dropped is not None:
+            self._events.append(question)
+            return dropped
+        return question
+
+    def _answer(self, reply: bytes, event: Event | None = None) -> Event | None:
+        """Give a reply that needs no decision, and tell of it by `event`."""
+        self._replies.append(reply)
+        return event
+
+    # data
+
+    def _read_data(self) -> None:
+        assert self._data is not None
+        pieces, rest = self._data.feed(self._input[self._at :] if self._at else self._input)
+        self._events.extend(pieces)
+        self._input, self._at = rest or b"", 0
+        if rest is None:
+            return
+        refusal = self._data.refusal
+        if refusal is None:
+            self._events.append(self._ask(MessageComplete()))
+            return
+        self.state = State.COMMAND
+        self._end_transaction()
+        self._replies.append(refusal.value)
+        self._events.append(Refused(refusal))
+
+    # transaction
+
+    def _ask(self, question: Question) -> Event:
+        self._question = question
+        self.state = State.DECIDING
+        return question
+
+    def _answered(self) -> Question:
+        question = self._question
+        if question is None:
+            raise RuntimeError("no event waits for an answer")
+        self._question = None
+        self.state = State.COMMAND
+        return question
+
+    def _drop(self) -> Event | None:
+        had_sender = self._has_sender
+        self._end_transaction()
+        return Reset() if had_sender else None
+
+    def _end_transaction(self) -> None:
+        self._has_sender = False
+        self._recipients = 0
+        self._data = None
+
+
+_Handler = Callable[[Engine, bytes], Event | None]
+_BEFORE_TLS = frozenset((b"NOOP", b"EHLO", b"QUIT", b"STARTTLS"))
+_WITHOUT_ARGUMENT = frozenset((b"DATA", b"RSET", b"QUIT", b"STARTTLS"))
+_COMMANDS: dict[bytes, _Handler] = {
+    b"HELO": Engine._helo,
+    b"EHLO": Engine._ehlo,
+    b"MAIL": Engine._mail,
+    b"RCPT": Engine._rcpt,
+    b"DATA": Engine._begin_data,
+    b"RSET": Engine._rset,
+    b"NOOP": lambda engine, _: engine._answer(replies.OK),
+    b"VRFY": lambda engine, _: engine._answer(replies.VERIFY),
+    b"HELP": lambda engine, _: engine._answer(engine._settings.help_reply),
+    b"AUTH": lambda engine, _: engine._answer(replies.NO_AUTH),
+    b"QUIT": Engine._quit,
+    b"STARTTLS": Engine._starttls,
+}
+
+
+def _text(octets: bytes) -> str:
+    """For logs and the Received header; each octet that is not UTF-8 stays one (PEP 383)."""
+    return octets.decode("utf-8", "surrogateescape")
+
+
+def _traced(line: bytes) -> str:
+    return "AUTH" if line.lstrip()[:4].upper() == b"AUTH" else _text(line)

@@ -1,0 +1,73 @@
+"""What receiving writes in front of a message, and what it reads from a header for the log (listenerconfig.md 11).
+
+`fields` is always the header as octets without the empty line; nothing here trusts that it is well formed.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from email.errors import HeaderParseError
+from email.header import decode_header
+from email.utils import format_datetime
+from zoneinfo import ZoneInfo
+
+from appliance_runtime.smtp.access import IPAddress
+
+LONGEST_HELLO = 255
+
+_NOT_IN_HELLO = re.compile(r"[^!-'*-~]")
+_MESSAGE_ID = re.compile(rb"^message-id[ \t]*:[ \t]*([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)", re.IGNORECASE | re.MULTILINE)
+_SUBJECT = re.compile(rb"^subject[ \t]*:[ \t]*([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)", re.IGNORECASE | re.MULTILINE)
+_FOLD = re.compile(rb"\r?\n(?=[ \t])")
+
+
+def received_field(*, hello: str, client: IPAddress, host: str, cipher: tuple[str, str] | None, date: str) -> bytes:
+    """The Received: field (RFC 5321 4.4). `cipher`: protocol version and cipher name of the TLS session."""
+    name = _NOT_IN_HELLO.sub("?", hello[:LONGEST_HELLO])
+    ip = f"IPv6:{client}" if client.version == 6 else str(client)
+    protocol = f"ESMTPS (using {cipher[0]} with cipher {cipher[1]})" if cipher else "ESMTP"
+    return f"Received: from {name} ([{ip}]) by {host} with {protocol}; {date}\r\n".encode("ascii", "replace")
+
+
+def received_date(now: datetime, zone: ZoneInfo) -> str:
+    """`Fri, 06 Mar 2026 09:00:00 +0000`, in the appliance's time zone."""
+    return format_datetime(now.astimezone(zone).replace(microsecond=0))
+
+
+def new_message_id(mid: int, host: str, now: datetime) -> str:
+    """Unique, because a MID never repeats on an appliance; the date tells apart appliances that were set back."""
+    return f"<{now:%Y%m%d%H%M%S}.{mid}@{host}>"
+
+
+def message_id(fields: bytes) -> str | None:
+    """The value of Message-ID:, in one line."""
+    match = _MESSAGE_ID.search(fields)
+    return None if match is None else _unfolded(match[1])
+
+
+def subject(fields: bytes) -> str | None:
+    """The value of Subject:, in one line, encoded words (RFC 2047) decoded."""
+    match = _SUBJECT.search(fields)
+    if match is None:
+        return None
+    text = _unfolded(match[1])
+    if "=?" not in text:
+        return text
+    try:
+        return "".join(_decoded(part, charset) for part, charset in decode_header(text))
+    except (HeaderParseError, ValueError):
+        return text
+
+
+def _unfolded(value: bytes) -> str:
+    return _FOLD.sub(b"", value).strip().decode("utf-8", "surrogateescape")
+
+
+def _decoded(part: bytes | str, charset: str | None) -> str:
+    if isinstance(part, str):
+        return part
+    try:
+        return part.decode(charset or "utf-8", "surrogateescape" if charset is None else "replace")
+    except LookupError:
+        return part.decode("latin-1")

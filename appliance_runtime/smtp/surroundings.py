@@ -1,0 +1,90 @@
+"""What receiving needs of the rest of the appliance, and what its sessions share."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from typing import Protocol
+
+from attrs import frozen
+
+from appliance_runtime.clock import Clock
+from appliance_runtime.dns.answers import Reverse
+from appliance_runtime.logs.writer import EventLog
+from appliance_runtime.queue.body import Body
+from appliance_runtime.queue.envelope import NewMessage
+from appliance_runtime.smtp.access import CompiledListener, Decision, IPAddress
+from appliance_runtime.smtp.limits import OpenConnections, RecipientsPerHour
+from appliance_state.model import Config
+
+
+class ReverseLookup(Protocol):
+    async def ptr(self, address: str, limit: float) -> Reverse: ...
+
+
+class Surroundings(Protocol):
+    """What receiving takes from the live snapshot."""
+
+    @property
+    def config(self) -> Config: ...
+
+    @property
+    def receiving(self) -> Mapping[str, CompiledListener]: ...
+
+    @property
+    def inbound_contexts(self) -> Mapping[str, ssl.SSLContext]: ...
+
+
+class MessageStore(Protocol):
+    """What receiving needs of the queue."""
+
+    def next_mid(self) -> int: ...
+
+    def next_icid(self) -> int: ...
+
+    def new_body(self) -> Body: ...
+
+    def submit(self, message: NewMessage) -> asyncio.Future[None]:
+        """Ends when the message is durable. Errors: QueueFull, QueueError."""
+
+
+class Counting(Protocol):
+    def add(self, name: str, count: int = 1) -> None: ...
+
+    def gauge(self, name: str, delta: int) -> None: ...
+
+
+@frozen(kw_only=True)
+class Services:
+    """What all sessions share."""
+
+    queue: MessageStore
+    logs: EventLog
+    clock: Clock
+    counters: Counting
+    open: OpenConnections
+    hourly: RecipientsPerHour
+
+
+@frozen(kw_only=True)
+class Peer:
+    """Who connected, where, and what the host access table says. `interface_ip`: the logical address."""
+
+    icid: int
+    address: IPAddress
+    reverse: Reverse
+    interface_ip: str
+    decision: Decision
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """HAT variables of custom texts."""
+        name = self.reverse.name if self.reverse.verified else None
+        return {
+            "group": self.decision.group,
+            "hostname": name or ("Unknown" if self.reverse.failed else "None"),
+            "orgid": "None",
+            "remoteip": str(self.address),
+            "hatentry": self.decision.entry,
+        }

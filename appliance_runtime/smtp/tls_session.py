@@ -1,0 +1,101 @@
+"""The server's side of a TLS session without input and output, and why handshakes fail (logs-and-alerts.md 2).
+
+Records go in and plain octets come out (`receive`), plain octets go in (`send`), records are taken away (`take`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from typing import cast
+
+from appliance_runtime.tls import tls_error_text
+
+CLIENT_CERTIFICATE_MISSING = "client certificate missing"
+CLIENT_CERTIFICATE_BAD = "client certificate verify error: "
+
+_READ = 65536
+_HANDSHAKE_RECORD = 0x16
+_GARBAGE = frozenset(("packet length too long", "length too short", "bad length", "bad record type", "length mismatch", "record too small"))
+
+
+class TlsSession:
+    """`established`: the handshake is complete. `ended`: the client has closed its side in order."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._first: int | None = None
+        self.established = False
+        self.ended = False
+
+    def receive(self, records: bytes | memoryview) -> bytes:
+        """Errors: ssl.SSLError; then what is to be taken still belongs to the client."""
+        if self._first is None and records:
+            self._first = records[0]
+        self._incoming.write(records)
+        try:
+            if not self.established:
+                self._object.do_handshake()
+                self.established = True
+            plain = self._object.read(_READ)
+            if not self._incoming.pending and not self._object.pending():
+                return plain
+            parts = [plain]
+        except ssl.SSLWantReadError:
+            return b""
+        except ssl.SSLZeroReturnError:
+            self.ended = True
+            return b""
+        try:
+            while plain:
+                plain = self._object.read(_READ)
+                parts.append(plain)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            self.ended = True
+        return b"".join(parts)
+
+    def send(self, plain: bytes) -> None:
+        self._object.write(plain)
+
+    def close(self) -> None:
+        """Say that nothing more follows."""
+        # Without the client's own close, which nobody waits for, an error is the usual outcome.
+        with contextlib.suppress(ssl.SSLError):
+            self._object.unwrap()
+
+    def take(self) -> bytes:
+        """Records to be sent."""
+        return self._outgoing.read()
+
+    @property
+    def version(self) -> str:
+        return self._object.version() or "unknown"
+
+    @property
+    def cipher(self) -> str:
+        cipher = self._object.cipher()
+        return cipher[0] if cipher else "unknown"
+
+    @property
+    def client_name(self) -> str | None:
+        """Common name of the verified client certificate, empty if it has none; None = no certificate was sent."""
+        certificate = self._object.getpeercert()
+        if not certificate:
+            return None
+        subject = cast(tuple[tuple[tuple[str, str], ...], ...], certificate.get("subject", ()))
+        return next((value for part in subject for key, value in part if key == "commonName"), "")
+
+    def failure(self, error: ssl.SSLError) -> str:
+        """What the client did that ended the handshake."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return f"{CLIENT_CERTIFICATE_BAD}{error.verify_message}"
+        text = tls_error_text(error)
+        if text == "peer did not return a certificate":
+            return CLIENT_CERTIFICATE_MISSING
+        if text in _GARBAGE or (text == "wrong version number" and self._first != _HANDSHAKE_RECORD):
+            return "bad packet length"
+        return text

@@ -1,0 +1,176 @@
+"""The live snapshot: one generation with everything that is made from it. A connection takes it once and keeps it.
+
+Parts whose ingredients did not change are taken over from the snapshot before, so a commit of one setting builds
+nothing else anew, and TLS sessions of an unchanged certificate stay valid.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from appliance_runtime.demo import DemoCertificate
+from appliance_runtime.smtp.access import CompiledListener, compile_listener
+from appliance_runtime.tls import Credentials, UnusableContext, client_context, server_context
+from appliance_state.certificates.authorities import trusted_authorities
+from appliance_state.model import Config
+from appliance_state.model.certificates import SecretRef
+from appliance_state.model.interfaces import DEMO
+from appliance_state.model.listeners import Listener, ReceivingTls
+from appliance_state.table import fold
+
+Reveal = Callable[[SecretRef], bytes]
+VERIFY, REQUIRE = "?verify", "?require"
+"""Suffixes of inbound contexts that ask for a client certificate and accept none, or do not."""
+
+
+@frozen(kw_only=True)
+class Snapshot:
+    generation: int
+    config: Config
+    receiving: Mapping[str, CompiledListener]
+    """by listener uid"""
+    inbound_contexts: Mapping[str, ssl.SSLContext]
+    """by profile name in lower case, and with the suffixes VERIFY and REQUIRE"""
+    gui_contexts: Mapping[str, ssl.SSLContext]
+    outbound_context: ssl.SSLContext
+    anchors: tuple[bytes, ...]
+    """DER of the trusted authorities of the enabled lists"""
+    ingredients: Mapping[str, Any] = field(factory=dict, repr=False)
+    """what each context was made from"""
+
+
+class Builder:
+    """Makes snapshots; `problems` collects what keeps one from being made."""
+
+    def __init__(self, demo: DemoCertificate, reveal: Reveal, previous: Snapshot | None) -> None:
+        self.demo = demo
+        self.reveal = reveal
+        self.previous = previous
+        self.problems: list[str] = []
+        self._ingredients: dict[str, Any] = {}
+
+    def build(self, generation: int, config: Config) -> Snapshot | None:
+        """None when there are problems."""
+        anchors = self._anchors(config)
+        inbound: dict[str, ssl.SSLContext] = {}
+        gui: dict[str, ssl.SSLContext] = {}
+        for listener in config.listeners.sorted():
+            profile = fold(listener.tls_certificate)
+            for suffix, mode in _verification(listener).items():
+                self._context(inbound, f'Listener "{listener.name}"', "inbound", profile, config, suffix, mode, anchors)
+        for interface in config.interfaces.sorted():
+            if interface.https_port is not None:
+                self._context(gui, f'Interface "{interface.name}"', "gui", fold(interface.https_certificate), config)
+        outbound = self._outbound(config)
+        if self.problems or outbound is None:
+            return None
+        return Snapshot(
+            generation=generation,
+            config=config,
+            receiving=self._receiving(config),
+            inbound_contexts=inbound,
+            gui_contexts=gui,
+            outbound_context=outbound,
+            anchors=anchors,
+            ingredients=self._ingredients,
+        )
+
+    def _anchors(self, config: Config) -> tuple[bytes, ...]:
+        if self.previous and self.previous.config.certificate_authorities == config.certificate_authorities:
+            return self.previous.anchors
+        return trusted_authorities(config.certificate_authorities)
+
+    def _receiving(self, config: Config) -> dict[str, CompiledListener]:
+        compiled: dict[str, CompiledListener] = {}
+        old = self.previous
+        same_surroundings = old is not None and (
+            old.config.interfaces is config.interfaces and old.config.listener_globals is config.listener_globals
+        )
+        for listener in config.listeners.entries():
+            if same_surroundings and old and old.config.listeners.get(listener.name) is listener:
+                compiled[listener.uid] = old.receiving[listener.uid]
+            else:
+                compiled[listener.uid] = compile_listener(config, listener)
+        return compiled
+
+    def _credentials(self, config: Config, profile: str) -> Credentials:
+        if profile == fold(DEMO):
+            return Credentials(certificate=self.demo.certificate, private_key=self.demo.private_key)
+        material = config.certificates[profile].material
+        if material.private_key is None:
+            raise UnusableContext("it has no private key")
+        return Credentials(
+            certificate=material.certificate, private_key=self.reveal(material.private_key), intermediates=material.intermediates
+        )
+
+    def _material(self, config: Config, profile: str) -> object:
+        return self.demo if profile == fold(DEMO) else config.certificates[profile].material
+
+    def _context(
+        self,
+        found: dict[str, ssl.SSLContext],
+        user: str,
+        purpose: str,
+        profile: str,
+        config: Config,
+        suffix: str = "",
+        mode: ssl.VerifyMode = ssl.CERT_NONE,
+        anchors: tuple[bytes, ...] = (),
+    ) -> None:
+        name = profile + suffix
+        if name in found:
+            return
+        settings = config.ssl
+        methods: frozenset[str] = getattr(settings, f"{purpose}_methods")
+        ciphers: str = getattr(settings, f"{purpose}_ciphers")
+        renegotiation: bool = getattr(settings, f"{purpose}_renegotiation")
+        made_from = (self._material(config, profile), methods, ciphers, renegotiation, anchors if suffix else ())
+        key = f"{purpose}:{name}"
+        self._ingredients[key] = made_from
+        if self.previous and self.previous.ingredients.get(key) == made_from:
+            contexts = self.previous.inbound_contexts if purpose == "inbound" else self.previous.gui_contexts
+            found[name] = contexts[name]
+            return
+        try:
+            found[name] = server_context(
+                self._credentials(config, profile),
+                methods=methods,
+                ciphers=ciphers,
+                renegotiation=renegotiation,
+                verify=mode,
+                anchors=anchors,
+            )
+        except (UnusableContext, KeyError, ValueError) as error:
+            title = DEMO if profile == fold(DEMO) else config.certificates[profile].name
+            self.problems.append(f'{user}: certificate "{title}" cannot be loaded: {error}')
+
+    def _outbound(self, config: Config) -> ssl.SSLContext | None:
+        profile = fold(config.destination_globals.certificate)
+        made_from = (self._material(config, profile), config.ssl.outbound_methods, config.ssl.outbound_ciphers)
+        self._ingredients["outbound"] = made_from
+        if self.previous and self.previous.ingredients.get("outbound") == made_from:
+            return self.previous.outbound_context
+        try:
+            return client_context(
+                self._credentials(config, profile), methods=config.ssl.outbound_methods, ciphers=config.ssl.outbound_ciphers
+            )
+        except (UnusableContext, KeyError, ValueError) as error:
+            self.problems.append(f'Outgoing TLS: certificate "{config.destination_globals.certificate}" cannot be loaded: {error}')
+            return None
+
+
+def _verification(listener: Listener) -> dict[str, ssl.VerifyMode]:
+    """The kinds of contexts that the policies of a listener need, by suffix."""
+    kinds = {"": ssl.CERT_NONE}
+    parameters = [policy.parameters for policy in listener.hat_policies] + [group.parameters for group in listener.hat_sender_groups]
+    for own in (listener.hat_default, *parameters):
+        effective = own.over(listener.hat_default)
+        if effective.tls_verify and effective.tls is ReceivingTls.ON:
+            kinds[VERIFY] = ssl.CERT_OPTIONAL
+        elif effective.tls_verify and effective.tls is ReceivingTls.REQUIRE:
+            kinds[REQUIRE] = ssl.CERT_REQUIRED
+    return kinds

@@ -1,0 +1,29 @@
+"""Commands of AsyncOS that this product does not have: they get a text of their own (conventions.md 12)."""
+
+from __future__ import annotations
+
+_NAMES = """
+addresslistconfig adminaccessconfig aliasconfig altsrchost ampconfig antispamconfig antispamstatus antispamupdate
+antivirusconfig antivirusstatus antivirusupdate archivemessage bouncerecipients bvconfig callaheadconfig
+clustercheck clusterconfig contentscannerstatus contentscannerupdate daneverify deleterecipients delivernow
+diagnostic dictionaryconfig dig diskquotaconfig dlprollback dlpstatus dlpupdate dmarcconfig dnsflush dnshostprefs
+dnslistconfig dnslistflush dnslisttest dnsstatus domainkeysconfig ecconfig ecstatus ecupdate emconfig emdiagnostic
+encryptionconfig encryptionstatus encryptionupdate enginestatus etherconfig exceptionconfig featurekey
+featurekeyconfig filters findevent fipsconfig generalconfig geolocationupdate graymailconfig graymailstatus
+graymailupdate grep hostrate hoststatus imageanalysisconfig incomingrelayconfig ldapconfig ldapflush ldaptest
+license_smart loadconfig loadlicense localeconfig logconfig mailconfig netstat nslookup ntpconfig oldmessage
+outbreakconfig outbreakflush outbreakstatus outbreakupdate packetcapture ping ping6 policyconfig processconfig
+quarantineconfig rate reboot redirectrecipients remotepower removemessage repengstatus reportingconfig resetconfig
+resetqueue resume resumedel resumelistener revert rollovernow routeconfig samlconfig saveconfig scanconfig
+senderbaseconfig setgateway settime setttymode showconfig showlicense showmessage showrecipients shutdown
+slblconfig smaconfig smimeconfig smtpauthconfig snmpconfig sslconfig stripheaders supportrequest
+supportrequeststatus supportrequestupdate suspend suspenddel suspendlistener systemsetup techsupport telnet
+textconfig threatfeedconfig threatfeedstatus tlsverify tophosts topin trace traceroute traceroute6 tzupdate
+unsubscribe updateconfig updatenow upgrade urllistconfig userconfig webcacheflush websecurityadvancedconfig
+websecurityconfig websecuritydiagnostics wipedata workqueue
+"""
+
+
+def absent(name: str) -> bool:
+    """Whether AsyncOS has a command of this name. Only asked for names that are no command here."""
+    return name.lower() in _NAMES.split()

@@ -1,0 +1,31 @@
+"""The local tty as a source of single keys."""
+
+from __future__ import annotations
+
+import os
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def keys(descriptor: int) -> Iterator[None]:
+    """Deliver every key at once, without echo and without signals; output still ends its lines in CR LF."""
+    before = termios.tcgetattr(descriptor)
+    raw = termios.tcgetattr(descriptor)
+    raw[0] &= ~(termios.ICRNL | termios.INLCR | termios.IGNCR | termios.IXON | termios.ISTRIP)
+    raw[3] &= ~(termios.ICANON | termios.ECHO | termios.ISIG | termios.IEXTEN)
+    raw[6][termios.VMIN], raw[6][termios.VTIME] = 1, 0
+    termios.tcsetattr(descriptor, termios.TCSADRAIN, raw)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+def columns(descriptor: int) -> int:
+    """Width of the screen, 0 = unknown."""
+    try:
+        return os.get_terminal_size(descriptor).columns
+    except OSError:
+        return 0

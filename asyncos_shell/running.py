@@ -1,0 +1,79 @@
+"""One appliance in this process with all its ways in: SSH, the private socket, and whoever runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from attrs import define, field
+
+from appliance_runtime.appliance import Appliance
+from appliance_runtime.options import StartOptions
+from asyncos_shell.console import Console
+from asyncos_shell.ready import ReadyFile
+from asyncos_shell.ssh_server import SshServer
+from commands.catalog import catalog
+from commands.registry import Registry
+
+DRAIN_SECONDS = 30.0
+FAREWELL_SECONDS = 2.0
+"""for the last words to sessions that the appliance ends"""
+SHUTTING_DOWN = "The appliance is shutting down."
+ENDED = "The appliance has ended this session."
+
+
+@define(eq=False)
+class Running:
+    appliance: Appliance
+    registry: Registry
+    ssh: SshServer
+    console: Console
+    ready: ReadyFile = field(init=False)
+
+    @classmethod
+    async def start(cls, options: StartOptions) -> Running:
+        """Errors: Locked, StartFailed. Remarks about the start, a generated passphrase among them, go to standard error."""
+        appliance = await Appliance.open(options)
+        for remark in (*appliance.notes, *_first_passphrase(appliance)):
+            print(remark, file=sys.stderr, flush=True)
+        registry = catalog()
+        running = cls(appliance, registry, SshServer(appliance, registry), Console(appliance, registry))
+        running.ready = ReadyFile(appliance, running.ssh)
+        await appliance.start(running.ssh)
+        await running.console.start()
+        appliance.on_change.append(running._changed)
+        running.ready.write()
+        return running
+
+    def _changed(self) -> None:
+        """After a commit: sockets may have moved, users may have gone."""
+        self.ready.write()
+        users = self.appliance.running()[1].users
+        for session in list(self.appliance.sessions.open.values()):
+            account = users.get(session.user)
+            if (account is None or not account.enabled) and session.on_close:
+                session.on_close(ENDED)
+
+    async def stop(self, seconds: float = DRAIN_SECONDS) -> None:
+        """End all sessions, accept nothing more, let deliveries end within `seconds`, release the state directory."""
+        appliance = self.appliance
+        appliance.on_change.remove(self._changed)
+        self.console.close()
+        self.ssh.close()
+        for session in list(appliance.sessions.open.values()):
+            if session.on_close:
+                session.on_close(SHUTTING_DOWN)
+        await self.ssh.stop(FAREWELL_SECONDS)
+        if self.console.tasks:
+            await asyncio.wait(list(self.console.tasks), timeout=FAREWELL_SECONDS)
+        appliance.accounts.logins.stopped(appliance.clock.now())
+        await appliance.stop(seconds)
+
+
+def _first_passphrase(appliance: Appliance) -> list[str]:
+    if appliance.generated_passphrase is None:
+        return []
+    return [
+        f'First start: the passphrase of the user "admin" is {appliance.generated_passphrase}',
+        'It is shown only this once. Change it with the command "passphrase".',
+    ]

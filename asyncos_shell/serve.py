@@ -1,0 +1,31 @@
+"""`asyncos-shell serve`: the appliance until SIGTERM or SIGINT (labs-and-ci.md 2.1, 2.2)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+from appliance_runtime.options import StartOptions
+from asyncos_shell.ready import document
+from asyncos_shell.running import Running
+
+
+async def serve(options: StartOptions) -> int:
+    """The exit status. Errors: Locked, StartFailed."""
+    running = await Running.start(options)
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+
+    def stop() -> None:
+        if asked.is_set():
+            os._exit(1)  # the second one: at once
+        asked.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, running.appliance.logs.reopen)
+    print(document(running.appliance, running.ssh), flush=True)
+    await asked.wait()
+    await running.stop()
+    return 0

@@ -1,0 +1,65 @@
+"""Every command of the product: what the prompt, `help` and completion know."""
+
+from __future__ import annotations
+
+from commands import (
+    alertconfig,
+    bounceconfig,
+    certconfig,
+    commit,
+    deliveryconfig,
+    destconfig,
+    displayalerts,
+    dnsconfig,
+    exit,
+    interfaceconfig,
+    listenerconfig,
+    passphrase,
+    print_,
+    rollbackconfig,
+    sethostname,
+    settz,
+    smtproutes,
+    sshconfig,
+    status,
+    tail,
+    version,
+    who,
+)
+from commands.help import help_command
+from commands.registry import Registry
+
+
+def catalog() -> Registry:
+    """The table of all commands."""
+    registry = Registry()
+    registry.add(
+        [
+            alertconfig.COMMAND,
+            bounceconfig.COMMAND,
+            certconfig.COMMAND,
+            *commit.COMMANDS,
+            deliveryconfig.COMMAND,
+            destconfig.COMMAND,
+            displayalerts.COMMAND,
+            dnsconfig.COMMAND,
+            exit.COMMAND,
+            interfaceconfig.COMMAND,
+            listenerconfig.COMMAND,
+            passphrase.COMMAND,
+            print_.COMMAND,
+            rollbackconfig.COMMAND,
+            sethostname.COMMAND,
+            settz.COMMAND,
+            smtproutes.COMMAND,
+            sshconfig.COMMAND,
+            *status.COMMANDS,
+            tail.COMMAND,
+            *version.COMMANDS,
+            who.WHO,
+            who.WHOAMI,
+            who.LAST,
+        ]
+    )
+    registry.add([help_command(registry)])
+    return registry

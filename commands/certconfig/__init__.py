@@ -1,0 +1,32 @@
+"""certconfig: certificate profiles with their keys, and the lists of trusted authorities (certconfig.md)."""
+
+from __future__ import annotations
+
+from appliance_runtime.sessions import Session
+from commands.certconfig import authorities, certificate
+from commands.certconfig.banner import banner
+from commands.certconfig.batch import USAGE, batch
+from commands.dialog import Conversation, Menu
+from commands.registry import Command
+
+menu: Menu[Session] = Menu(status=lambda session: banner(session.draft.config))
+
+
+@menu.operation("CERTIFICATE", "Import, Create a request, Edit or Remove Certificate Profiles")
+async def _certificate(talk: Conversation, session: Session) -> None:
+    await certificate.menu.run(talk, session)
+
+
+@menu.operation("CERTAUTHORITY", "Manage System and Customized Authorities")
+async def _authority(talk: Conversation, session: Session) -> None:
+    await authorities.menu.run(talk, session)
+
+
+COMMAND = Command(
+    "certconfig",
+    "Configure security certificates and keys.",
+    dialog=menu.run,
+    batch=batch,
+    needs_commit=True,
+    usage=USAGE,
+)

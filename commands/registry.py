@@ -1,0 +1,56 @@
+"""The table of all commands: behind the prompt, `help` and completion."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable
+
+from attrs import define, field, frozen
+
+from appliance_runtime.sessions import Session
+from commands.arguments import Arguments
+from commands.dialog import Conversation
+
+Dialog = Callable[[Conversation, Session], Awaitable[None]]
+Batch = Callable[[Conversation, Session, Arguments], Awaitable[None]]
+
+
+@frozen
+class Command:
+    """A command: `dialog` runs it without arguments, `batch` with arguments (None = it has no batch format)."""
+
+    name: str
+    summary: str
+    dialog: Dialog
+    batch: Batch | None = None
+    needs_commit: bool = False
+    aliases: tuple[str, ...] = ()
+    usage: str = ""
+    """batch forms, one per line"""
+
+
+@define
+class Registry:
+    commands: dict[str, Command] = field(factory=dict)
+    names: dict[str, Command] = field(factory=dict)
+
+    def add(self, commands: Iterable[Command]) -> None:
+        for entry in commands:
+            self.commands[entry.name] = entry
+            for name in (entry.name, *entry.aliases):
+                self.names[name] = entry
+
+    def find(self, name: str) -> Command | None:
+        return self.names.get(name.lower())
+
+    def listed(self) -> list[Command]:
+        """Commands by name, as `help` prints them."""
+        return [self.commands[name] for name in sorted(self.commands)]
+
+
+_SECRET_OPTION = re.compile(r"(--passphrase(?:=|\s+))(\"(?:\\.|[^\"])*\"?|'[^']*'?|[^\s;]+)", re.IGNORECASE)
+
+
+def without_secrets(line: str) -> str:
+    """A command line as it may be logged: values of passphrase options replaced by asterisks."""
+    return _SECRET_OPTION.sub(r"\1****", line)

@@ -1,0 +1,63 @@
+"""tail: the end of a log file, and its new lines as they are written (operations.md 6.2)."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+
+from appliance_runtime.sessions import Session
+from appliance_state.model import Config
+from commands.answers import integer
+from commands.arguments import Arguments
+from commands.dialog import Conversation, Refused
+from commands.registry import Command
+
+SHOWN = 10
+MOST = 5000
+
+
+def pick_rows(config: Config) -> list[tuple[str, str]]:
+    """(name, row of a pick list) of every log subscription."""
+    return [(log.name, f'"{log.name}" Type: "{log.type.label}" Retrieval: Manual Download') for log in config.logs.sorted()]
+
+
+async def tail(talk: Conversation, session: Session) -> None:
+    log = await talk.choose(
+        pick_rows(session.appliance.running()[1]),
+        key="log",
+        above="Currently configured logs:",
+        below="Enter the number of the log you wish to tail.",
+    )
+    talk.show("Press Ctrl-C to stop.")
+    talk.unrecorded = 0  # Ctrl-C is the way out and loses nothing
+    await _follow(talk, session, log, SHOWN)
+
+
+async def _follow(talk: Conversation, session: Session, log: str, count: int) -> None:
+    """Until Ctrl-C, or, without a keyboard, until the input ends."""
+    async with aclosing(session.appliance.logs.follow(log, count)) as lines:
+        await talk.until_interrupted(lines)
+
+
+async def _batch(talk: Conversation, session: Session, args: Arguments) -> None:
+    options = args.declare(valued=("lines",), flags=("no_follow",))
+    name = args.word("log")
+    args.end()
+    count = integer(1, MOST)(options["lines"]) if "lines" in options else SHOWN
+    logs = session.appliance.running()[1].logs
+    if name not in logs:
+        raise Refused(f'There is no log named "{name}".')
+    if "no_follow" not in options:
+        await _follow(talk, session, logs[name].name, count)
+        return
+    for line in await asyncio.to_thread(session.appliance.logs.lines, logs[name].name, count):
+        talk.say(line)
+
+
+COMMAND = Command(
+    "tail",
+    "Continuously display the end of a log file.",
+    dialog=tail,
+    batch=_batch,
+    usage="tail <log> [--lines=<n>] [--no-follow]",
+)

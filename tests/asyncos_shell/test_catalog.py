@@ -1,0 +1,57 @@
+"""The table of all commands, and the names that are known but absent (conventions.md 12)."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from asyncos_shell.absent import absent
+from commands.catalog import catalog
+from commands.registry import Command
+
+COMMANDS = catalog().listed()
+NAMES = """
+alertconfig bounceconfig certconfig clear commit commitdetail date deliveryconfig destconfig displayalerts dnsconfig exit
+help interfaceconfig last listenerconfig passphrase print resetcounters rollbackconfig sethostname settz showchanges
+smtproutes sshconfig status tail version who whoami
+"""
+
+
+def test_the_commands_of_this_product() -> None:
+    assert [command.name for command in COMMANDS] == NAMES.split()
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("quit", "exit"),
+        ("q", "exit"),
+        ("h", "help"),
+        ("?", "help"),
+        ("passwd", "passphrase"),
+        ("password", "passphrase"),
+        ("clearchanges", "clear"),
+    ],
+)
+def test_second_names(alias: str, name: str) -> None:
+    found = catalog().find(alias.upper())
+    assert found is not None and found.name == name
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_each_command_describes_itself(command: Command) -> None:
+    assert re.fullmatch(r"[a-z]+", command.name)
+    assert re.fullmatch(r"[A-Z].{5,80}", command.summary)
+    assert not absent(command.name)
+    assert not command.usage or command.usage.startswith(command.name)
+
+
+@pytest.mark.parametrize("name", ["trace", "TRACE", "setgateway", "ntpconfig", "antispamconfig"])
+def test_known_but_absent(name: str) -> None:
+    assert absent(name)
+
+
+@pytest.mark.parametrize("name", ["clustermode", "nosuch", "", "certconfig"])
+def test_not_known_as_absent(name: str) -> None:
+    assert not absent(name)

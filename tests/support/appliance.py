@@ -1,0 +1,83 @@
+"""An appliance without sockets for the tests of dialogs: real draft, real configuration, memory in place of files and wire."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from attrs import define, field
+
+from appliance_runtime.clock import FakeClock
+from appliance_runtime.demo import DemoCertificate, create_demo
+from appliance_runtime.logs.writer import MemoryLogs
+from appliance_runtime.product import Product
+from appliance_runtime.sessions import Session, SessionTable
+from appliance_state.draft import Draft
+from appliance_state.model import Config
+from appliance_state.model.certificates import SecretRef
+
+NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+
+
+class MemoryVault:
+    def __init__(self) -> None:
+        self.values: dict[SecretRef, bytes] = {}
+
+    def reveal(self, ref: SecretRef) -> bytes:
+        return self.values[ref]
+
+
+@functools.cache
+def demo_certificate() -> DemoCertificate:
+    return create_demo(NOW)
+
+
+@define
+class DialogAppliance:
+    """What a dialog needs of an appliance. `commit` here only makes the pending copy the running one."""
+
+    config: Config
+    files: Path
+    generation: int = 1
+    clock: FakeClock = field(factory=lambda: FakeClock(NOW))
+    vault: MemoryVault = field(factory=MemoryVault)
+    product: Product = field(factory=Product)
+    sessions: SessionTable = field(factory=SessionTable)
+    install_date: datetime = NOW
+    started: datetime = NOW
+    logs: MemoryLogs = field(init=False)
+    demo: DemoCertificate = field(factory=demo_certificate)
+
+    def __attrs_post_init__(self) -> None:
+        self.logs = MemoryLogs(self.clock)
+
+    def running(self) -> tuple[int, Config]:
+        return self.generation, self.config
+
+    def accept(self, draft: Draft) -> None:
+        """Make a pending copy the running configuration."""
+        self.vault.values.update(draft.secrets)
+        self.config = draft.config
+        self.generation += 1
+        draft.discard()
+
+
+def make_appliance(config: Config | None = None, files: Path | None = None) -> DialogAppliance:
+    return DialogAppliance(config=config or Config(), files=files or Path(tempfile.mkdtemp(prefix="configuration-")))
+
+
+def make_session(
+    config: Config | None = None, *, appliance: DialogAppliance | None = None, files: Path | None = None, **fields: Any
+) -> Session:
+    """A session of `admin` at an appliance that runs `config`."""
+    appliance = appliance or make_appliance(config, files)
+    numbers = itertools.count(1)
+    draft = Draft(appliance.running, appliance.vault, lambda: f"id-{next(numbers)}")
+    values: dict[str, Any] = {"user": "admin", "kind": "script", "remote": "console", **fields}
+    return appliance.sessions.add(
+        lambda pid: Session(pid=pid, appliance=cast(Any, appliance), draft=draft, started=appliance.clock.now(), **values)
+    )
