@@ -284,6 +284,7 @@ class Appliance:
         for endpoint in await prepared.sockets.apply():
             self._log_listening(endpoint)
         self.receiver.configuration_changed()
+        self.agent.configuration_changed()
         for told in self.on_change:
             told()
 
