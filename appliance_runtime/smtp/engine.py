@@ -16,7 +16,8 @@ Rules
    arguments are, and none of these counts as a bad command.
 6. The sixth command of a connection that is not recognised ends it. STARTTLS is not recognised where TLS is off.
 7. Octets behind the STARTTLS line, up to `tls_established`, are dropped unread; the session begins anew after it.
-8. Events and replies do not depend on how the octets were cut into reads, except where Content is cut.
+8. Events and replies do not depend on how the octets were cut into reads, except where Content is cut, and how much
+   Header and Content comes of a message that will be refused.
 9. The engine holds at most one unfinished line, or what `MessageData` holds, besides octets that wait for an answer.
 """
 

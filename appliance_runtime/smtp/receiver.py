@@ -107,7 +107,8 @@ class Receiver:
         self._resolver = resolver
         self._scale = net_timeout_scale
         self._buffer = memoryview(bytearray(READ_SIZE))
-        self._admissions: set[asyncio.Task[None]] = set()
+        self._admissions: dict[asyncio.Task[None], Endpoint] = {}
+        """connections whose client is not decided about yet"""
         self._watch: asyncio.Task[None] | None = None
         self._wake_at: datetime | None = None
         self._silence_check: asyncio.TimerHandle | None = None
@@ -131,8 +132,8 @@ class Receiver:
         # asyncio does so only for sockets that were made with the protocol number.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         task = asyncio.get_running_loop().create_task(self._admit(endpoint, snapshot, listener, sock, client_ip(address)))
-        self._admissions.add(task)
-        task.add_done_callback(self._admissions.discard)
+        self._admissions[task] = endpoint
+        task.add_done_callback(lambda done: self._admissions.pop(done, None))
 
     async def _admit(
         self, endpoint: Endpoint, snapshot: Surroundings, listener: CompiledListener, sock: socket.socket, client: IPAddress
@@ -155,7 +156,6 @@ class Receiver:
                 return
             if refusal is None and counted is not None and not counted.enter_client(decision.parameters.max_concurrency or 1):
                 refusal = replies.TOO_MANY_FROM_CLIENT
-                counted.leave()
             connection = self._connection(endpoint, snapshot, listener, client, reverse, decision, refusal, counted)
             await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, sock)
         finally:
@@ -240,7 +240,7 @@ class Receiver:
     def configuration_changed(self) -> None:
         """Sessions of listeners that were removed, or moved to another socket, finish their message and get 421."""
         receiving = self._live().receiving
-        leaving = [c for c in self.connections if not _serves(receiving.get(c.endpoint.uid), c.endpoint)]
+        leaving = self._of(lambda endpoint: not _serves(receiving.get(endpoint.uid), endpoint))
         if leaving:
             self._retire(leaving)
             asyncio.get_running_loop().call_later(GONE_LISTENER, self._cut, leaving)
@@ -248,10 +248,7 @@ class Receiver:
     async def drain(self, seconds: float, listeners: Collection[str] | None = None) -> None:
         """End the sessions of `listeners` (uids; None = all): between messages at once, the others with the reply to their
         message, those left after `seconds` with 421 in the middle. Returns when their sockets are closed."""
-        if listeners is None:
-            for task in list(self._admissions):
-                task.cancel()
-        leaving = [c for c in self.connections if listeners is None or c.endpoint.uid in listeners]
+        leaving = self._of(lambda endpoint: listeners is None or endpoint.uid in listeners)
         self._retire(leaving)
         await _all_closed(leaving, seconds)
         self._cut(leaving)
@@ -261,6 +258,13 @@ class Receiver:
         await _all_closed(leaving, LINGER)
         if listeners is None:
             self._stop_watching()
+
+    def _of(self, meant: Callable[[Endpoint], bool]) -> list[Connection]:
+        """The connections of the endpoints that are meant; those that are not decided about yet are closed."""
+        for task, endpoint in self._admissions.items():
+            if meant(endpoint):
+                task.cancel()
+        return [connection for connection in self.connections if meant(connection.endpoint)]
 
     def _retire(self, connections: Iterable[Connection]) -> None:
         for connection in connections:

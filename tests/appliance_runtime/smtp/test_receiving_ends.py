@@ -47,6 +47,19 @@ async def test_a_session_without_an_end_is_cut(bench: Bench, monkeypatch: pytest
     assert (await bench.ended())[-3:] == ["Message aborted MID 1 Receiving aborted", "Message finished MID 1 aborted", "ICID 1 close"]
 
 
+async def test_clients_of_a_removed_listener_that_are_not_decided_about(bench: Bench) -> None:
+    bench.names.wait = asyncio.Event()
+    await bench.start(public_listener(), private_listener())
+    inbound, outbound = await bench.connect(), await bench.connect("out")
+    while len(bench.names.asked) < 2:
+        await asyncio.sleep(0.002)
+    bench.configure(private_listener())
+    bench.receiver.configuration_changed()
+    assert await inbound.ended()
+    bench.names.wait.set()
+    assert (await outbound.reply()).startswith("220 ")
+
+
 async def test_a_moved_listener(bench: Bench) -> None:
     await bench.start(public_listener())
     client = await bench.client()

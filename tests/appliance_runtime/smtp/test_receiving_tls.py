@@ -111,6 +111,17 @@ async def test_a_client_that_says_nothing(bench: Bench, monkeypatch: pytest.Monk
     assert await failure(bench) == "timeout"
 
 
+async def test_a_limit_of_time_in_the_middle_of_a_handshake(bench: Bench) -> None:
+    client = await after_220(bench)
+    await bench.clock.advance(300)
+    assert await client.ended(), "a reply in clear text would not be understood"
+    await client.close()
+    assert (await bench.ended())[-2:] == [
+        "ICID 1 disconnected address 127.0.0.1, no messages injected within timeout period",
+        "ICID 1 close",
+    ]
+
+
 async def test_a_failed_handshake_where_tls_is_required_leaves_the_line_about_it_too(bench: Bench) -> None:
     await bench.start(public_listener(tls="require"))
     client = await bench.client()
