@@ -43,6 +43,7 @@ class Running:
         await running.console.start()
         appliance.on_change.append(running._changed)
         running.ready.write()
+        running.ssh.add_second_key()
         return running
 
     def _changed(self) -> None:

@@ -70,8 +70,6 @@ class SshServer:
 
     async def accept_on(self, endpoint: Endpoint, sock: socket.socket) -> SshSocket:
         """Accept on a bound, listening, non-blocking socket until `close()`."""
-        if self._making_key is None:
-            self._making_key = asyncio.create_task(self._add_second_key())
         acceptor = await asyncssh.listen(
             sock=sock,
             backlog=endpoint.backlog,
@@ -94,6 +92,10 @@ class SshServer:
         )
         self._acceptors.add(acceptor)
         return SshSocket(self, acceptor)
+
+    def add_second_key(self) -> None:
+        """Offer the RSA key too, as soon as it is there. Called when everything answers, so that no start waits for it."""
+        self._making_key = asyncio.create_task(self._add_second_key())
 
     async def _add_second_key(self) -> None:
         self._keys.append(await second_key(self.appliance.directory.ssh))

@@ -5,9 +5,12 @@ from __future__ import annotations
 from appliance_runtime.clock import long_date
 from appliance_runtime.sessions import Session
 from appliance_state.certificates.facts import EXPIRED, FUTURE, read_facts
+from appliance_state.certificates.keys import sealed_key_belongs
+from appliance_state.certificates.pem import NotReadable, read_certificate
 from appliance_state.certificates.profile_names import is_demo
+from appliance_state.model.certificates import KeyMaterial
 from appliance_state.model.interfaces import DEMO
-from appliance_state.validate import key_problem
+from appliance_state.secrets import Unsealable
 from commands.dialog import Conversation
 
 DEMO_NOTE = 'The "Demo" certificate is currently configured. You may use "Demo", but this will not be secure.'
@@ -15,8 +18,16 @@ DEMO_NOTE = 'The "Demo" certificate is currently configured. You may use "Demo",
 
 def usable_profiles(session: Session) -> list[str]:
     """Names of the profiles with a private key that belongs to the certificate, sorted. `Demo` is not among them."""
-    draft = session.draft
-    return [profile.name for profile in draft.config.certificates.sorted() if key_problem(profile, draft.reveal) is None]
+    return [profile.name for profile in session.draft.config.certificates.sorted() if _is_usable(session, profile.material)]
+
+
+def _is_usable(session: Session, material: KeyMaterial) -> bool:
+    if material.private_key is None:
+        return False
+    try:
+        return sealed_key_belongs(session.draft.reveal(material.private_key), read_certificate(material.certificate))
+    except (KeyError, NotReadable, Unsealable):
+        return False
 
 
 async def choose_certificate(talk: Conversation, session: Session, *, current: str, key: str = "certificate") -> str:

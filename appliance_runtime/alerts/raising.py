@@ -65,6 +65,7 @@ class Alerts:
         self._product = product
         self._store = AlertStore(store)
         self._new_token = new_token
+        self._scale = net_timeout_scale
         self._series: dict[Kind, DuplicateSeries] = {}
         self._watches: set[asyncio.Task[None]] = set()
         self._sending: set[asyncio.Task[None]] = set()
@@ -98,7 +99,7 @@ class Alerts:
         for task in self._watches:
             task.cancel()
         if self._sending:
-            await self.smtp.finish(CLOSING)
+            await self.smtp.finish(CLOSING * self._scale)
             for task in self._sending:
                 task.cancel()
         await asyncio.gather(*self._watches, *self._sending, return_exceptions=True)

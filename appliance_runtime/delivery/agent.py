@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
@@ -26,6 +27,9 @@ from appliance_runtime.metrics import Counters
 from appliance_runtime.queue.message_queue import MessageQueue
 from appliance_runtime.snapshot import Snapshot
 from appliance_state.model.destinations import TlsSupport
+
+SOURCE = ""
+TURNS = 1000
 
 
 class AlertSink(Protocol):
@@ -69,7 +73,7 @@ class DeliveryAgent:
         )
         self._domains: dict[str, DestinationDelivery] = {}
         self._anchors: tuple[tuple[bytes, ...], TrustAnchors] | None = None
-        self._turns = 0
+        self._turns: Counter[str] = Counter()
 
     async def start(self) -> None:
         self.queue.on_ready = self._ready
@@ -108,7 +112,6 @@ class DeliveryAgent:
     async def open(self, domain: str, candidate: Candidate, support: TlsSupport, snapshot: Snapshot, dcid: int) -> Connection:
         """A connection that is ready for mail and holds its places. Errors: Unusable."""
         real = self._address_map.connect(candidate.address, candidate.host.port)
-        self._turns += 1
         target = Target(
             domain=domain,
             host=candidate.host.name,
@@ -121,7 +124,7 @@ class DeliveryAgent:
         )
         self.counters.gauge("conn_out", 1)
         try:
-            return await self._opener.open(target, dcid, source_for(snapshot.config, candidate.address, real[0], self._turns))
+            return await self._opener.open(target, dcid, source_for(snapshot.config, candidate.address, real[0], self.turn(SOURCE)))
         except BaseException:
             self.counters.gauge("conn_out", -1)
             raise
@@ -133,11 +136,23 @@ class DeliveryAgent:
         finally:
             self.counters.gauge("conn_out", -1)
 
+    @property
+    def busy(self) -> bool:
+        """A connection is open, or mail is on its way."""
+        return any(destination.tasks for destination in self._domains.values())
+
     async def take_place(self) -> None:
         await self._slots.take()
 
     def give_place(self) -> None:
         self._slots.give()
+
+    def turn(self, what: str) -> int:
+        """Counts up for each connection, from a random start: for what takes turns. `what`: domain of a route, or SOURCE."""
+        if what not in self._turns:
+            self._turns[what] = self.rng.randrange(TURNS)
+        self._turns[what] += 1
+        return self._turns[what]
 
     @property
     def crowded(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from itertools import groupby
 
 from attrs import evolve, frozen
@@ -121,7 +121,7 @@ async def candidates(
     preference: IpSortPref,
     own: frozenset[str],
     turn: int,
-) -> AsyncIterator[Candidate | HostProblem]:
+) -> AsyncGenerator[Candidate | HostProblem, None]:
     """Everything that may be tried, in order. Errors: LookupFailed (the attempt ends), HardFailure (bounce at once)."""
     if literal(domain) is None and route is not None and route.special != "usedns":
         async for candidate in _routed(route, resolver, rng, preference, turn):
@@ -153,7 +153,7 @@ async def candidates(
 
 async def _routed(
     route: SmtpRoute, resolver: Resolver, rng: random.Random, preference: IpSortPref, turn: int
-) -> AsyncIterator[Candidate | HostProblem]:
+) -> AsyncGenerator[Candidate | HostProblem, None]:
     """Hosts of a route. When none can be reached the mail waits, whatever DNS says of them."""
     for entry in in_turn(route.hosts, turn):
         hosts = await _of_route(entry, resolver, rng)

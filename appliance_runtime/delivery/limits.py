@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 
 from attrs import define, field
 
+from appliance_state.model.destinations import Destination, LimitType
+
 
 @define(eq=False)
 class Slots:
@@ -55,22 +57,47 @@ class Slots:
 
 
 @define(eq=False)
-class Window:
-    """Recipients that may be named to a destination in the current window, which begins with the first of them."""
+class _Window:
+    used: int
+    ends: datetime
 
-    used: int = 0
-    ends: datetime | None = None
 
-    def take(self, wanted: int, limit: int, minutes: int, now: datetime) -> int:
-        """How many of `wanted` may go now; they count as used."""
-        if self.ends is None or now >= self.ends:
-            self.used, self.ends = 0, now + timedelta(minutes=minutes)
-        granted = max(0, min(wanted, limit - self.used))
-        self.used += granted
-        return granted
+@define(eq=False)
+class Windows:
+    """Recipients named to one destination: fixed windows that begin with their first recipient, by address where they count so."""
 
-    def full(self, limit: int, minutes: int, now: datetime) -> datetime | None:
-        """When the next recipient may go, if none may now."""
-        if self.ends is None or now >= self.ends:
-            return now + timedelta(minutes=minutes) if limit == 0 else None
-        return self.ends if self.used >= limit else None
+    _open: dict[str, _Window] = field(factory=dict)
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._open.clear()
+
+    def take(self, settings: Destination, address: str, wanted: int, now: datetime) -> tuple[int, datetime | None]:
+        """How many of `wanted` recipients may be named now, which counts them; and when the others may be."""
+        if settings.recipient_limit is None or settings.recipient_minutes is None:
+            return wanted, None
+        key = _key(settings, address)
+        window = self._open.get(key)
+        if window is None or now >= window.ends:
+            window = self._open[key] = _Window(0, now + timedelta(minutes=settings.recipient_minutes))
+        granted = max(0, min(wanted, settings.recipient_limit - window.used))
+        window.used += granted
+        return granted, window.ends
+
+    def full(self, settings: Destination, address: str, now: datetime) -> datetime | None:
+        """When the next recipient may be named, if none may now."""
+        if settings.recipient_limit is None or settings.recipient_minutes is None:
+            return None
+        window = self._open.get(_key(settings, address))
+        if window is None or now >= window.ends:
+            return now + timedelta(minutes=settings.recipient_minutes) if settings.recipient_limit == 0 else None
+        return window.ends if window.used >= settings.recipient_limit else None
+
+    @property
+    def any(self) -> bool:
+        """Something is remembered."""
+        return bool(self._open)
+
+
+def _key(settings: Destination, address: str) -> str:
+    return address if settings.limit_type is LimitType.MXIP else ""

@@ -142,6 +142,8 @@ class Wire(asyncio.Protocol):
 
     async def start_tls(self, context: ssl.SSLContext, name: str | None) -> None:
         """The handshake. `name`: for SNI. Errors: Lost with the text of OpenSSL or of the socket."""
+        if self.lost is not None:
+            raise self.lost
         try:
             session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
         except ValueError:  # no name that may stand there
@@ -247,7 +249,7 @@ class Wire(asyncio.Protocol):
 
     def _take(self, data: bytes) -> None:
         self._buffer += data
-        if self._waiting is None:
+        if self._waiting is None or self._waiting.done():
             if len(self._buffer) > MAX_REPLY_OCTETS:
                 self._end(Lost("reply too long"))
             if self.on_input is not None:
@@ -258,7 +260,7 @@ class Wire(asyncio.Protocol):
         except Lost as lost:
             self._end(lost)
             return
-        if complete is not None and not self._waiting.done():
+        if complete is not None:
             self._waiting.set_result(complete)
 
     def _parse(self) -> Reply | None:

@@ -81,6 +81,7 @@ MESSAGES: dict[str, Message] = {
     "dcid.starttls_not_offered": _mail("DCID {dcid} STARTTLS command not supported"),
     "dcid.tls_failed": _mail("DCID {dcid} TLS failed: {reason}"),
     "dcid.tls_required": _mail("DCID {dcid} IP {ip} TLS was required but could not be successfully negotiated"),
+    "dcid.close": _mail("DCID {dcid} close"),
     "mid.delivery_start": _mail("Delivery start DCID {dcid} MID {mid} to RID {rids}"),
     "mid.delivered": _mail("Message done DCID {dcid} MID {mid} to RID {rids}{headers}"),
     "mid.response": _mail("MID {mid} RID {rids} Response '{response}'"),

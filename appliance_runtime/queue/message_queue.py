@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -19,8 +18,8 @@ from pathlib import Path
 
 from appliance_runtime.alerts.catalogue import Raise, disk_full, queue_corrupt
 from appliance_runtime.clock import Clock
+from appliance_runtime.queue.bodies import BodyCache, StoredBodies
 from appliance_runtime.queue.body import Body
-from appliance_runtime.queue.cache import BodyCache
 from appliance_runtime.queue.database import (
     ADD_MESSAGE,
     PUT_ATTEMPT,
@@ -29,14 +28,13 @@ from appliance_runtime.queue.database import (
     RESERVE,
     Database,
     Statement,
-    is_damage,
     is_full,
     to_microseconds,
 )
 from appliance_runtime.queue.envelope import Envelope, NewMessage, QueuedMessage, QueuedRecipient, destination_domain
 from appliance_runtime.queue.errors import QueueError, QueueFull, UnreadableMessage
 from appliance_runtime.queue.numbers import Numbers, boot_id
-from appliance_runtime.queue.recovery import Places, recover, set_aside
+from appliance_runtime.queue.recovery import Places, recover
 from appliance_runtime.queue.schedule import Message, Recipient, Schedule
 from appliance_runtime.queue.writer import Change, Writer
 
@@ -60,8 +58,7 @@ class MessageQueue:
         self._numbers = numbers
         self._schedule = schedule
         self._cache = BodyCache(CACHE_LIMIT)
-        self._reader = Database(places.database)
-        self._reading = threading.Lock()
+        self._stored = StoredBodies(places)
         self._loop = asyncio.get_running_loop()
         self._writer = Writer(database, places.spool, self._loop)
         self._ready: set[str] = set()
@@ -108,7 +105,7 @@ class MessageQueue:
         exact = [(RESERVE, (name, number)) for name, number in self._numbers.coming().items()]
         with contextlib.suppress(sqlite3.Error):  # as after a crash: the next run skips the rest of the blocks
             await asyncio.to_thread(self._database.transaction, exact)
-        self._reader.close()
+        self._stored.close()
         self._database.close()
         self._numbers.close()
 
@@ -295,24 +292,7 @@ class MessageQueue:
         message = self._schedule.messages.get(mid)
         if message is None:
             raise QueueError(f"MID {mid} is not in the queue")
-        envelope = message.envelope
-        try:
-            if envelope.spool is not None:
-                octets = (self._places.spool / envelope.spool).read_bytes()
-            else:
-                with self._reading:
-                    row = self._reader.open().execute("SELECT body FROM message WHERE mid = ?", (mid,)).fetchone()
-                octets = row[0] if row and row[0] else b""
-        except FileNotFoundError:
-            raise UnreadableMessage(f"the body of MID {mid} is missing") from None
-        except sqlite3.Error as error:
-            self._reader.close()
-            raise (UnreadableMessage if is_damage(error) else QueueError)(f"MID {mid}: {error}") from error
-        except OSError as error:
-            raise QueueError(f"MID {mid}: {error}") from error
-        if len(octets) != envelope.size or zlib.crc32(octets) != envelope.checksum:
-            raise UnreadableMessage(f"the body of MID {mid} is damaged")
-        return octets
+        return self._stored.read(message.envelope)
 
     async def _set_aside(self, mid: int) -> None:
         message = self._schedule.messages.get(mid)
@@ -322,12 +302,8 @@ class MessageQueue:
         self._schedule.complete(mid, range(len(envelope.recipients)), self._clock.now())
         self._set_alarm()
 
-        def keep() -> str:
-            with self._reading:
-                return set_aside(self._places, self._reader, mid, envelope.octets(), envelope.spool)
-
         try:
-            name = await asyncio.to_thread(keep)
+            name = await asyncio.to_thread(self._stored.set_aside, envelope)
         except OSError:
             self._report_damage(envelope.spool or self._places.database.name)  # it stays where it is, for the next start
             return

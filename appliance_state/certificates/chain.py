@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from OpenSSL import crypto
 
 from appliance_state.certificates.names import names_of
@@ -29,15 +31,35 @@ def is_authority(certificate: x509.Certificate) -> bool:
 
 
 def signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Name and signature; SHA-1, as old roots have it, counts as well."""
+    if names_of(certificate).issuer_der != names_of(issuer).subject_der:
+        return False
     try:
-        certificate.verify_directly_issued_by(issuer)
+        _verify(certificate, issuer.public_key())
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
 
 
+def _verify(certificate: x509.Certificate, key: CertificatePublicKeyTypes) -> None:
+    """Errors: InvalidSignature and what an odd key or algorithm raises."""
+    signature, signed, digest = certificate.signature, certificate.tbs_certificate_bytes, certificate.signature_hash_algorithm
+    parameters = certificate.signature_algorithm_parameters
+    match key:
+        case rsa.RSAPublicKey() if digest and isinstance(parameters, padding.PKCS1v15 | padding.PSS):
+            key.verify(signature, signed, parameters, digest)
+        case ec.EllipticCurvePublicKey() if isinstance(parameters, ec.ECDSA):
+            key.verify(signature, signed, parameters)
+        case dsa.DSAPublicKey() if digest:
+            key.verify(signature, signed, digest)
+        case ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():
+            key.verify(signature, signed)
+        case _:
+            raise InvalidSignature
+
+
 def is_self_signed(certificate: x509.Certificate) -> bool:
-    return names_of(certificate).self_issued and signed_by(certificate, certificate)
+    return signed_by(certificate, certificate)
 
 
 def add_intermediates(
@@ -72,12 +94,6 @@ def in_issuer_order(leaf: x509.Certificate, candidates: Iterable[x509.Certificat
                 chain.append(issuer)
         position += 1
     return chain
-
-
-def still_related(leaf: x509.Certificate, intermediates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
-    """Those of `intermediates` that belong to `leaf`, their order kept."""
-    related = in_issuer_order(leaf, intermediates)
-    return [certificate for certificate in intermediates if certificate in related]
 
 
 def chain_problem(

@@ -31,8 +31,11 @@ def generate_rsa_key(bits: int) -> rsa.RSAPrivateKey:
 
 
 def octets(passphrase: str) -> bytes:
-    """A passphrase as it was typed. Errors: NotReadable for one that no file can have."""
-    encoded = passphrase.encode("utf-8", "surrogateescape")
+    """A passphrase as UTF-8. Errors: NotReadable for one that no file can have."""
+    try:
+        encoded = passphrase.encode()
+    except UnicodeEncodeError:
+        raise NotReadable from None
     if b"\0" in encoded or len(encoded) > _LONGEST_PASSPHRASE:
         raise NotReadable
     return encoded
@@ -87,6 +90,16 @@ def private_key_pem(key: PrivateKey) -> bytes:
 def belongs(key: PrivateKeyTypes, certificate: x509.Certificate) -> bool:
     """Whether `certificate` certifies the public half of `key`."""
     return (own := public_octets(certificate)) is not None and own == _public_octets(key.public_key())
+
+
+def sealed_key_belongs(sealed: bytes, certificate: x509.Certificate) -> bool:
+    """`belongs` for a key as it is sealed. It is compared only, so the lengthy check of its numbers is left out."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return belongs(serialization.load_pem_private_key(sealed, None, unsafe_skip_rsa_key_validation=True), certificate)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
 
 
 def public_octets(certificate: x509.Certificate) -> bytes | None:

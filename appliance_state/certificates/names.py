@@ -63,7 +63,8 @@ class CertificateNames:
 
     subject: tuple[tuple[str, str], ...] = ()
     issuer: tuple[tuple[str, str], ...] = ()
-    self_issued: bool = False
+    subject_der: bytes = b""
+    issuer_der: bytes = b""
     dns_names: tuple[str, ...] = ()
     other_names: tuple[str, ...] = ()
     serial: int = 0
@@ -88,7 +89,8 @@ def names_of(certificate: x509.Certificate) -> CertificateNames:
     return CertificateNames(
         subject=_attributes(subject),
         issuer=_attributes(issuer),
-        self_issued=subject.content == issuer.content,
+        subject_der=subject.content,
+        issuer_der=issuer.content,
         dns_names=dns_names,
         other_names=other_names,
         serial=serial,

@@ -73,7 +73,7 @@ class Received:
 class Peer:
     """`identity`: certificate; `client_anchors`: PEM, asks for a client certificate; `require`: insists on one.
 
-    `rcpt_replies`: other replies by recipient. `size`, `eight_bit`: what EHLO offers besides STARTTLS.
+    `rcpt_replies`: other replies by recipient, empty = closes without one. `size`, `eight_bit`: what EHLO offers besides STARTTLS.
     """
 
     name: str
@@ -188,6 +188,8 @@ class _Session:
                 await self.say("250 2.1.0 Ok")
             case "RCPT":
                 reply = self.peer.rcpt_reply(_path(argument))
+                if not reply:
+                    raise _Gone
                 if reply[0] == "2":
                     self._recipients.append(_path(argument))
                 await self.say(reply)
@@ -236,6 +238,7 @@ class _Session:
         if self.behaviour == "220-then-close":
             raise _Gone
         if self.behaviour == "220-then-garbage":
+            await self.more()  # what came with the 220 would be no handshake that fails
             self.write(b"this is certainly no TLS")
             await self.drain()
         elif self.behaviour == "handshake-hang":
@@ -326,19 +329,20 @@ class _Session:
         return line
 
     async def more(self) -> None:
-        data = await self._receive()
         if self._tls is None:
-            self._buffer += data
+            self._buffer += await self._receive()
             return
-        self._incoming.write(data)
         try:
-            while plain := self._tls.read(_READ):
-                self._buffer += plain
-            raise _Gone
+            plain = self._tls.read(_READ)
         except ssl.SSLWantReadError:
+            await self._flush()
+            self._incoming.write(await self._receive())
             return
         except ssl.SSLError:
             raise _Gone from None
+        if not plain:
+            raise _Gone
+        self._buffer += plain
 
     async def _receive(self) -> bytes:
         data = await self._reader.read(_READ)

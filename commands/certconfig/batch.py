@@ -12,7 +12,7 @@ from commands.certconfig.files import read_pem, write_file
 from commands.certconfig.listing import authority_details, certificate_table
 from commands.certconfig.pasting import certificates_in, leaf_and_chain
 from commands.certconfig.profiles import check_fqdn, named_profile, rejecting
-from commands.dialog import YES_OR_NO, Conversation, Refused, Rejected
+from commands.dialog import YES_OR_NO, Conversation, Refused, Rejected, SyntaxProblem
 from commands.print_sections.certificates import certificates_text
 
 USAGE = """\
@@ -104,6 +104,8 @@ async def _paste(talk: Conversation, session: Session, args: Arguments) -> None:
     answers |= {"name": args.word("name")}
     args.end()
     for option in ("certificate", "key", "intermediate"):
+        if option not in answers and option != "intermediate":
+            raise SyntaxProblem(f"Missing argument: <{option}>.")
         if option in answers:
             answers[option] = _pem_files(session, answers[option])
     await creating.paste(talk.answering(answers), session)

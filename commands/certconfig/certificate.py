@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from appliance_runtime.sessions import Session
+from appliance_state.certificates.keys import octets
+from appliance_state.certificates.pem import NotReadable
 from appliance_state.certificates.pkcs12 import KeyPair, write_pkcs12
 from appliance_state.model.certificates import CertificateProfile
 from commands.certconfig.creating import import_, new, paste
@@ -13,7 +15,7 @@ from commands.certconfig.files import ask_export_file, write_file
 from commands.certconfig.listing import certificate_table
 from commands.certconfig.profiles import ask_profile, has_profiles
 from commands.certconfig.usage import used_by
-from commands.dialog import Cancelled, Conversation, Menu, Refused
+from commands.dialog import INVALID, Cancelled, Conversation, Menu, Refused
 from commands.print_sections.certificates import certificates_text
 
 SHORTEST_PASSPHRASE, LONGEST_PASSPHRASE = 6, 128
@@ -42,8 +44,10 @@ async def _ask_new_passphrase(talk: Conversation) -> str:
     """A passphrase, typed twice."""
     while True:
         passphrase = await talk.hidden("Enter passphrase:", key="passphrase")
-        if not SHORTEST_PASSPHRASE <= len(passphrase) <= LONGEST_PASSPHRASE or "\0" in passphrase:
+        if not SHORTEST_PASSPHRASE <= len(passphrase) <= LONGEST_PASSPHRASE:
             problem = BAD_LENGTH
+        elif not _is_text(passphrase):
+            problem = INVALID
         elif await talk.hidden("Re-enter passphrase:", key="passphrase", gap=False) == passphrase:
             return passphrase
         else:
@@ -51,6 +55,13 @@ async def _ask_new_passphrase(talk: Conversation) -> str:
         if talk.batch:
             raise Refused(problem)
         talk.fail(problem)
+
+
+def _is_text(passphrase: str) -> bool:
+    try:
+        return bool(octets(passphrase))
+    except NotReadable:
+        return False
 
 
 async def _write_profile(session: Session, profile: CertificateProfile, name: str, passphrase: str, legacy: bool) -> None:

@@ -8,15 +8,16 @@ from attrs import define, evolve
 from cryptography import x509
 
 from appliance_runtime.sessions import Session
-from appliance_state.certificates.chain import add_intermediates, still_related
+from appliance_state.certificates.chain import in_issuer_order
 from appliance_state.certificates.creation import request_for
 from appliance_state.certificates.keys import PrivateKey, accepted, belongs, public_octets, read_private_key
 from appliance_state.certificates.pem import NotReadable, certificate_pem, read_certificate, request_pem
 from appliance_state.certificates.problem import KEY_MISMATCH, CertificateProblem
-from appliance_state.model.certificates import CertificateProfile
+from appliance_state.model.certificates import MAX_INTERMEDIATES, CertificateProfile
+from appliance_state.secrets import Unsealable
 from commands.certconfig.listing import profile_details
 from commands.certconfig.pasting import edit_intermediates, paste_leaf
-from commands.certconfig.profiles import ask_fqdn, ask_profile, check_fqdn, check_trust, log_fqdn, rejecting, remark, store
+from commands.certconfig.profiles import ask_fqdn, ask_profile, check_fqdn, check_trust, log_fqdn, remark, store
 from commands.dialog import Conversation, Refused
 
 
@@ -32,16 +33,15 @@ class Edited:
     def replace(self, session: Session, leaf: x509.Certificate, chain: Sequence[x509.Certificate]) -> int:
         """Take a new leaf for the same key; returns how many of the old intermediates do not belong to it and went.
 
-        Errors: Refused when it certifies another key, Rejected.
+        Errors: Refused when it certifies another key.
         """
         if not certifies_key(session, self.profile, self.leaf, leaf):
             raise Refused(KEY_MISMATCH)
         # The new chain may be what ties an old intermediate to the new leaf.
-        kept = [certificate for certificate in still_related(leaf, [*chain, *self.intermediates]) if certificate not in chain]
-        dropped = sum(certificate not in chain and certificate not in kept for certificate in self.intermediates)
-        with rejecting():
-            self.intermediates = add_intermediates(leaf, chain, kept)
-        self.leaf, self.replaced = leaf, True
+        kept = [certificate for certificate in in_issuer_order(leaf, [*chain, *self.intermediates]) if certificate not in chain]
+        edited = [*chain, *kept][:MAX_INTERMEDIATES]
+        dropped = sum(certificate not in edited for certificate in self.intermediates)
+        self.leaf, self.intermediates, self.replaced = leaf, edited, True
         return dropped
 
     def store(self, session: Session, *, fqdn: bool) -> None:
@@ -85,7 +85,7 @@ def profile_key(session: Session, profile: CertificateProfile) -> PrivateKey:
         raise Refused(f'Certificate "{profile.name}" has no private key.')
     try:
         return accepted(read_private_key(session.draft.reveal(ref).decode("ascii")))
-    except (KeyError, ValueError, NotReadable, CertificateProblem):
+    except (KeyError, ValueError, NotReadable, Unsealable, CertificateProblem):
         raise Refused(f'Certificate "{profile.name}" cannot be loaded.') from None
 
 

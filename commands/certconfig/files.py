@@ -21,14 +21,14 @@ def file_names(session: Session) -> list[str]:
 
 def read_file(session: Session, name: str) -> bytes:
     """Content of a file, cut one octet behind the limit of 4 MiB. Errors: Rejected."""
-    path = session.appliance.files / file_name(name)
+    missing = Rejected(f'the file "{name}" does not exist.')
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(session.appliance.files / file_name(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
-        raise Rejected(f'the file "{name}" does not exist.') from None
+        raise missing from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise Rejected(f'the file "{name}" does not exist.')
+        raise missing
     with os.fdopen(descriptor, "rb") as file:
         return file.read(MAX_FILE + 1)
 
@@ -42,9 +42,10 @@ def read_pem(session: Session, name: str) -> str:
 
 
 def write_file(session: Session, name: str, content: bytes) -> None:
-    """Write at once, mode 0600, whole or not at all. Errors: Refused."""
+    """Write at once, mode 0600, whole or not at all. Errors: Rejected for its name, Refused."""
+    path = session.appliance.files / file_name(name)
     try:
-        write_private(session.appliance.files / name, content)
+        write_private(path, content)
     except OSError as error:
         raise Refused(f'The file "{name}" could not be written: {error.strerror}.') from None
 

@@ -14,6 +14,7 @@ from commands.listenerconfig.entries import kept, new_group_name, new_policy_nam
 from commands.listenerconfig.hat_options import OPTIONS, behavior_named, with_options
 from commands.listenerconfig.hat_table import find_group, is_all, moved, policy_users, with_defaults, without, without_policy
 from commands.listenerconfig.hosts import sources
+from commands.listenerconfig.responses import reply_text
 from commands.listenerconfig.sendergroup import EditedGroup, unknown_group
 
 GROUP, POLICY = "sendergroup", "policy"
@@ -97,7 +98,7 @@ def _new(edited: EditedListener, args: Arguments) -> None:
     options = args.declare(valued=(*OPTIONS, "comment"))
     name, hosts, behavior = args.word("group"), args.word("host"), args.word("behavior")
     args.end()
-    template = SenderGroup(comment=options.pop("comment", ""))
+    template = SenderGroup(comment=" ".join(reply_text(options.pop("comment", "")).split()))
     if name:
         name = new_group_name(listener)(name)
     hostaccess.store_entries(edited, name, sources(hosts), _decided(listener, template, behavior, options))

@@ -39,7 +39,10 @@ def addresses(answer: str) -> tuple[str, ...]:
         found = [recipient_pattern(part) for part in words(answer)]
     except (ValueError, Rejected):
         raise Rejected(ADDRESS_RULE) from None
-    return tuple({address.casefold(): address for address in reversed(found)}.values())[::-1]
+    unique: dict[str, str] = {}
+    for address in found:
+        unique.setdefault(address.casefold(), address)
+    return tuple(unique.values())
 
 
 def _index(listener: Listener, address: str) -> int | None:

@@ -102,8 +102,6 @@ async def ssh_service(root: Path, registry: Registry) -> AsyncIterator[Service]:
     line = key.export_public_key().decode().strip()
     appliance.set_user(attrs.evolve(appliance.config.users["admin"], authorized_keys=frozenset({line})))
     server = SshServer(appliance, registry)  # type: ignore[arg-type]
-    # Its making would slow down every test; the test of host keys makes one.
-    server._making_key = asyncio.create_task(asyncio.sleep(0))
     sock = listening()
     port = sock.getsockname()[1]
     accepting = await server.accept_on(Endpoint("ssh", "Management", "interface-1", "192.168.42.42", 22), sock)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from appliance_runtime.clock import FakeClock
+from appliance_runtime.queue.bodies import BodyCache
 from appliance_runtime.queue.body import MEMORY_LIMIT, Body
-from appliance_runtime.queue.cache import BodyCache
 from appliance_runtime.queue.envelope import Envelope, destination_domain
 from appliance_runtime.queue.message_queue import MessageQueue, NewMessage, QueuedMessage, QueueError
 

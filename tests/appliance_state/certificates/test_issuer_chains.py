@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from appliance_state.certificates.chain import add_intermediates, chain_problem, in_issuer_order, is_self_signed, still_related
+from appliance_state.certificates.ca_bundle import system_bundle
+from appliance_state.certificates.chain import add_intermediates, chain_problem, in_issuer_order, is_self_signed
+from appliance_state.certificates.facts import facts_of
 from appliance_state.certificates.notes import check_chain, notes
+from appliance_state.certificates.pem import load_der, read_certificate
 from appliance_state.certificates.problem import NOT_AUTHORITY, ROOT, TOO_MANY_INTERMEDIATES, UNRELATED, CertificateProblem
-from tests.support.lab_ca import END, START, Issued, issue, issuing, mail_leaf, root, rsa_key
+from tests.support.lab_ca import END, START, Issued, issue, issuing, mail_leaf, openssl, root, rsa_key
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 LEAF, ISSUING, ROOT_CA = mail_leaf().certificate, issuing().certificate, root().certificate
@@ -62,7 +66,6 @@ def test_candidates_are_put_in_issuer_order() -> None:
     leaf, *chain = (link.certificate for link in long_chain(4))
     unrelated = issue("Stranger", authority=True).certificate
     assert in_issuer_order(leaf, [*reversed(chain), unrelated, leaf, ROOT_CA]) == chain
-    assert still_related(leaf, [ISSUING, chain[0]]) == [chain[0]]
 
 
 def test_self_signed_is_more_than_self_issued() -> None:
@@ -106,3 +109,25 @@ def test_notes() -> None:
     assert notes(LEAF, [ISSUING], ANCHOR, END.replace(year=2031), date) == ["NOTE: This certificate expired on 01.01.2030."]
     assert notes(LEAF, [ISSUING], ANCHOR, START.replace(year=2025), date) == ["NOTE: This certificate is not valid before 01.01.2026."]
     assert notes(weak, [], (), NOW, date) == ["NOTE: The private key has 1024 bits. Some peers accept only 2048 bits and more."]
+
+
+def test_every_root_of_the_system_list_is_self_signed() -> None:
+    assert [facts_of(certificate).subject for certificate in system_bundle().certificates if not is_self_signed(certificate)] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("rsa:2048", "-sha1"),
+        ("rsa:2048", "-sha256", "-sigopt", "rsa_padding_mode:pss"),
+        ("ed25519",),
+        ("ed448",),
+    ],
+)
+def test_signature_algorithms(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    made = openssl("req", "-x509", "-newkey", *arguments, "-nodes", "-subj", "/CN=x.test", "-keyout", tmp_path / "key.pem")
+    certificate = read_certificate(made)
+    assert is_self_signed(certificate)
+    damaged = bytearray(certificate.public_bytes(Encoding.DER))
+    damaged[-1] ^= 1
+    assert not is_self_signed(load_der(bytes(damaged)))

@@ -112,6 +112,12 @@ def test_written_and_read_again(legacy: bool) -> None:
     assert (pair.certificate, pair.intermediates) == (PAIR.certificate, PAIR.intermediates)
 
 
+def test_any_passphrase_that_can_be_typed() -> None:
+    for passphrase in ("x" * 128, "京都" * 20, " lead and trail "):
+        data = write_pkcs12(PAIR, "mail", passphrase)
+        assert read_pkcs12(data, passphrase).certificate == LEAF.certificate
+
+
 def encrypted(rounds: int) -> bytes:
     encryption = (
         PrivateFormat.PKCS12.encryption_builder()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -97,8 +98,6 @@ async def test_overwriting_keeps_the_name_and_drops_the_request(session: Session
     ],
 )
 async def test_file_names(session: Session, operate, upload, answer: str, text: str) -> None:
-    import os
-
     files: Path = session.appliance.files
     (files / "folder").mkdir()
     (files / "link").symlink_to("/etc/passwd")

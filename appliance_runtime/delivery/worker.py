@@ -1,0 +1,245 @@
+"""A worker: walks over the hosts of a domain until one takes its messages, and carries them there (delivery.md 3, 8).
+
+It leases messages in batches of what one connection may carry. A message that was lost on a connection goes on to the
+remaining hosts; the messages behind it get a pass of their own, so that one message that a peer cannot bear holds up none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing, suppress
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from appliance_runtime.delivery.attempt import Attempt, Trouble
+from appliance_runtime.delivery.carrying import Record, carry
+from appliance_runtime.delivery.connection import Connection, Unusable
+from appliance_runtime.delivery.exchangers import Candidate, HardFailure, HostProblem, candidates, own_addresses
+from appliance_runtime.delivery.failures import Failure
+from appliance_runtime.delivery.wire import IDLE
+from appliance_runtime.dns.answers import LookupFailed
+from appliance_runtime.queue.envelope import QueuedMessage
+from appliance_runtime.queue.errors import QueueError
+from appliance_state.model.destinations import IpSortPref, TlsSupport
+
+if TYPE_CHECKING:
+    from appliance_runtime.delivery.destination import DestinationDelivery
+
+Batch = list[QueuedMessage]
+
+
+class Worker:
+    """`batch`: messages in hand, the first one under way; `connection`: the one that is open."""
+
+    def __init__(self, destination: DestinationDelivery, batch: Batch, limit: int) -> None:
+        self.batch = batch
+        self.connection: Connection | None = None
+        self._destination = destination
+        self._agent = destination.agent
+        self._limit = limit
+        self._carried = 0
+        """transactions that the connection has done with"""
+        self._superfluous = False
+
+    @property
+    def room(self) -> int:
+        """Messages that it can still take on its connection."""
+        return self._limit - self._carried - len(self.batch)
+
+    async def run(self) -> None:
+        """Until nothing is due, or others do it."""
+        destination = self._destination
+        with suppress(QueueError):  # the queue is being closed; what could not be recorded is tried again after a start
+            while self.batch and not self._agent.stopping:
+                attempt = destination.join()
+                self._limit = attempt.settings.max_messages_per_connection or 1
+                self.batch = await destination.sift(self.batch, attempt.settings)
+                if attempt.route is not None and attempt.route.special == "discard":
+                    await destination.discard(self.batch)
+                    self.batch = []
+                elif self.batch:
+                    await self._pass(attempt)
+                if self._superfluous:
+                    return
+                self.batch = self.batch or destination.lease(self._limit)
+            destination.release(self.batch)
+
+    async def _pass(self, attempt: Attempt) -> None:
+        """Try hosts until the messages are carried or no host is left."""
+        agent, destination, settings = self._agent, self._destination, attempt.settings
+        lost: tuple[Failure, int] | None = None
+        busy_rank: int | None = None
+        until: datetime | None = None
+        walk = candidates(
+            destination.domain,
+            attempt.route,
+            agent.resolver,
+            agent.rng,
+            preference=settings.ip_sort_pref or IpSortPref.PREFER_V6,
+            own=own_addresses(attempt.snapshot.config),
+            turn=agent.turn(attempt.route.domain) if attempt.route else 0,
+        )
+        try:
+            async with aclosing(walk) as steps:
+                async for step in steps:
+                    if isinstance(step, HostProblem):
+                        self._no_address(attempt, step)
+                        continue
+                    if busy_rank is not None and step.host.rank > busy_rank:
+                        break
+                    if attempt.failed_at(step):
+                        continue
+                    if (held := destination.held(step, settings)) is not None:
+                        busy_rank, until = step.host.rank, held[0]
+                        continue
+                    if agent.live().generation != attempt.snapshot.generation:
+                        return
+                    connection = await self._open(attempt, step)
+                    if connection is not None:
+                        lost = await self._use(attempt, connection)
+                        if lost is None:
+                            return
+        except LookupFailed as failed:
+            self._log_failed(failed)
+            attempt.troubles.append(Trouble(failure=Failure.own("4.4.3", str(failed))))
+        except HardFailure as hard:
+            await destination.fail(attempt, self._taken(), hard.failure, 0)
+            return
+        await self._unserved(attempt, lost, until, busy=busy_rank is not None)
+
+    async def _unserved(self, attempt: Attempt, lost: tuple[Failure, int] | None, until: datetime | None, *, busy: bool) -> None:
+        """No host is left."""
+        destination = self._destination
+        if lost is not None:
+            message = self.batch.pop(0)
+            failures = {recipient.rid: lost[0] for recipient in message.recipients}
+            await self._agent.results.failed(message, failures, lost[1], attempt.settings)
+        elif busy and until is not None:
+            await destination.postpone(self._taken(), until)
+        elif busy or destination.connected:
+            self._superfluous = True
+            destination.leave_to_others(self._taken())
+        else:
+            if not attempt.troubles:
+                attempt.troubles.append(Trouble(failure=Failure.own("4.4.3", f"no host takes mail for {destination.domain}")))
+            await destination.fail(attempt, self._taken(), *attempt.verdict)
+
+    def _taken(self) -> Batch:
+        batch, self.batch = self.batch, []
+        return batch
+
+    def _no_address(self, attempt: Attempt, problem: HostProblem) -> None:
+        if problem.failed is not None:
+            self._log_failed(problem.failed)
+        attempt.troubles.append(Trouble(failure=Failure.own("4.4.3", problem.text)))
+
+    def _log_failed(self, failed: LookupFailed) -> None:
+        self._agent.logs.event("dns.temporary", host=failed.name, type=failed.kind, failure=failed.failure)
+
+    # -- one connection -------------------------------------------------------------------------------------------------
+
+    async def _open(self, attempt: Attempt, step: Candidate) -> Connection | None:
+        """A connection that holds a place; None = this address failed, and is not contacted again in this attempt."""
+        agent, destination = self._agent, self._destination
+        destination.at_address[step.address] += 1
+        try:
+            await agent.take_place()
+        except BaseException:
+            destination.connection_ended(step.address)
+            raise
+        dcid = agent.queue.next_dcid()
+        try:
+            support = attempt.settings.tls_support or TlsSupport.NO
+            return await agent.open(destination.domain, step, support, attempt.snapshot, dcid)
+        except BaseException as error:
+            agent.give_place()
+            destination.connection_ended(step.address)
+            if not isinstance(error, Unusable):
+                raise
+            attempt.troubles.append(Trouble.of(error, step, dcid))
+            return None
+
+    async def _use(self, attempt: Attempt, connection: Connection) -> tuple[Failure, int] | None:
+        """Carry messages until the connection has served; then None, or why the first message in hand was lost on it."""
+        self.connection = connection
+        self._carried = 0
+        attempt.served = True
+        self._destination.grow()
+        record: Record | None = None
+        try:
+            while True:
+                if not self.batch and self._fresh(attempt, connection):
+                    room = self._limit - connection.sent
+                    self.batch = await self._destination.sift(self._destination.lease(room), attempt.settings)
+                    self._destination.grow()
+                if not self.batch:
+                    if record is not None:
+                        await record
+                        record = None  # and look again: mail that came meanwhile was left to this connection
+                    elif not await self._rest(attempt, connection):
+                        return None
+                    continue
+                if not self._fresh(attempt, connection):
+                    return None
+                message = self.batch[0]
+                left, recording = await carry(
+                    self._agent, self._destination.windows, attempt, connection, message, lambda: self._fresh(attempt, connection)
+                )
+                self._carried = connection.sent
+                self.batch[:1] = [evolve(message, recipients=tuple(left))] if left else []
+                if record is not None:
+                    await record
+                record = recording
+                if left and connection.wire.lost is not None:
+                    failure = Failure.own("4.4.0", str(connection.wire.lost), remote=connection.target.address)
+                    return failure, connection.dcid
+        except asyncio.CancelledError:
+            connection.wire.abort()
+            raise
+        finally:
+            if record is not None:
+                await record
+            try:
+                await self._agent.close(connection)
+            finally:
+                self.connection = None
+                self._carried = 0
+                self._destination.connection_ended(connection.target.address)
+                self._agent.give_place()
+
+    def _fresh(self, attempt: Attempt, connection: Connection) -> bool:
+        """Whether the connection may carry another message."""
+        wire = connection.wire
+        return (
+            wire.lost is None
+            and not wire.pending
+            and not connection.closing
+            and not self._agent.stopping
+            and connection.sent < self._limit
+            and self._agent.live().generation == attempt.snapshot.generation
+        )
+
+    async def _rest(self, attempt: Attempt, connection: Connection) -> bool:
+        """Wait for more mail; False = the connection is to end."""
+        agent, idle = self._agent, self._destination.idle
+        if agent.crowded or not self._fresh(attempt, connection):
+            return False
+        loop = asyncio.get_running_loop()
+        work: asyncio.Future[bool] = loop.create_future()
+
+        def end() -> None:
+            if not work.done():
+                work.set_result(False)
+
+        timer = loop.call_later(IDLE * agent.scale, end)
+        connection.wire.on_input = end
+        idle.append(work)
+        try:
+            return await work
+        finally:
+            timer.cancel()
+            connection.wire.on_input = None
+            with suppress(ValueError):
+                idle.remove(work)
