@@ -10,6 +10,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -103,6 +104,8 @@ class Accounts:
     logins: LoginHistory = field(init=False)
     _standings: dict[str, Standing] = field(factory=dict)
     _turn: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(AT_ONCE))
+    # Threads of its own: each that has hashed keeps the memory of a hash, which must not spread over the common pool.
+    _threads: ThreadPoolExecutor = field(factory=lambda: ThreadPoolExecutor(AT_ONCE, "passphrase"))
 
     def __attrs_post_init__(self) -> None:
         self.logins = LoginHistory(self.directory and self.directory / "logins.json")
@@ -175,7 +178,8 @@ class Accounts:
         async with self._turn:
             account = self.find(user)
             stored = DECOY if account is None or account.passphrase is None else self.reveal(account.passphrase)
-            return await asyncio.to_thread(passphrase_matches, passphrase, stored)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, passphrase_matches, passphrase, stored)
 
     def _save(self) -> None:
         if self._path is not None:

@@ -19,6 +19,7 @@ from appliance_runtime import first_start
 from appliance_runtime.accounts import Accounts, hash_passphrase
 from appliance_runtime.addresses import AddressMap, InvalidRule, is_own_address
 from appliance_runtime.alerts import Alerts
+from appliance_runtime.alerts.catalogue import disk_full
 from appliance_runtime.clock import Clock, SystemClock
 from appliance_runtime.commit import Author, CommitRefused, Committer, build_snapshot
 from appliance_runtime.delivery.agent import DeliveryAgent
@@ -225,7 +226,14 @@ class Appliance:
         )
         self.queue = await MessageQueue.open(self.directory.queue, self.clock)
         self.alerts = Alerts(
-            self.live, self.logs, self.clock, self.resolver, self.address_map, self.product, self.directory.root / "alerts.jsonl"
+            self.live,
+            self.logs,
+            self.clock,
+            self.resolver,
+            self.address_map,
+            self.product,
+            self.directory.root / "alerts.jsonl",
+            net_timeout_scale=self.options.net_timeout_scale,
         )
         self.accounts = Accounts(self.live, self.vault.reveal, self.clock, self.logs, self.alerts, self.directory.root)
         self.agent = DeliveryAgent(
@@ -239,7 +247,15 @@ class Appliance:
             self.alerts,
             net_timeout_scale=self.options.net_timeout_scale,
         )
-        self.receiver = Receiver(self.live, self.queue, self.logs, self.clock, self.counters, self.resolver)
+        self.receiver = Receiver(
+            self.live,
+            self.queue,
+            self.logs,
+            self.clock,
+            self.counters,
+            self.resolver,
+            net_timeout_scale=self.options.net_timeout_scale,
+        )
         self.web = WebService(self, timeout_scale=self.options.net_timeout_scale)
         acceptors: dict[str, Acceptor] = {"smtp": self.receiver, "ssh": ssh, "http": self.web, "https": self.web}
         self.sockets_open = SocketTable(self.address_map, acceptors)
@@ -250,6 +266,9 @@ class Appliance:
             raise StartFailed(*refusal.problems) from None
         self.logs.event("system.up")
         await prepared.apply()
+        # Alerts need the live snapshot, so what was found while opening is reported from here on.
+        self.queue.report_to(self.alerts.raise_)
+        self.logs.report_errors(lambda name, _: self.alerts.raise_(*disk_full(self.directory.logs, f'the log "{name}"')))
         self.supervisor.run("counters", self.counters.keep)
         await self.agent.start()
 

@@ -66,12 +66,13 @@ class Builder:
             if interface.https_port is not None:
                 self._context(gui, f'Interface "{interface.name}"', "gui", fold(interface.https_certificate), config)
         outbound = self._outbound(config)
+        receiving = self._receiving(config)
         if self.problems or outbound is None:
             return None
         return Snapshot(
             generation=generation,
             config=config,
-            receiving=self._receiving(config),
+            receiving=receiving,
             inbound_contexts=inbound,
             gui_contexts=gui,
             outbound_context=outbound,
@@ -88,13 +89,18 @@ class Builder:
         compiled: dict[str, CompiledListener] = {}
         old = self.previous
         same_surroundings = old is not None and (
-            old.config.interfaces is config.interfaces and old.config.listener_globals is config.listener_globals
+            old.config.interfaces is config.interfaces
+            and old.config.listener_globals is config.listener_globals
+            and old.config.system.hostname == config.system.hostname
         )
         for listener in config.listeners.entries():
             if same_surroundings and old and old.config.listeners.get(listener.name) is listener:
                 compiled[listener.uid] = old.receiving[listener.uid]
             else:
-                compiled[listener.uid] = compile_listener(config, listener)
+                try:
+                    compiled[listener.uid] = compile_listener(config, listener)
+                except ValueError as error:
+                    self.problems.append(f'Listener "{listener.name}": the host access table cannot be used: {error}')
         return compiled
 
     def _credentials(self, config: Config, profile: str) -> Credentials:
