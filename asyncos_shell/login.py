@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from attrs import frozen
-from commands.certconfig.banner import demo_warning
 
 from appliance_runtime.clock import short_date
 from appliance_runtime.login_history import Login
 from appliance_runtime.sessions import Session, TooManySessions
 from asyncos_shell.shell import Shell, ShellTerminal
+from commands.certconfig.banner import demo_warning
 from commands.registry import Registry
 
 if TYPE_CHECKING:
