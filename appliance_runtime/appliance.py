@@ -37,7 +37,7 @@ from appliance_runtime.snapshot import Builder, Snapshot
 from appliance_runtime.sockets import PreparedSockets, SocketTable
 from appliance_runtime.state_directory import StateDirectory
 from appliance_runtime.supervisor import Supervisor
-from appliance_runtime.vault import SealedVault, load_key
+from appliance_runtime.vault import SealedFiles, SealedVault, load_key
 from appliance_runtime.web.service import WebService
 from appliance_state.document import Documents
 from appliance_state.draft import Draft
@@ -78,6 +78,7 @@ class Appliance:
         self.directory = directory
         self.store = store
         self.vault = vault
+        self.sealed_files = SealedFiles(vault.seal)
         self.clock = clock
         self.files: Path = directory.files
         self.started: datetime = clock.now()
@@ -142,11 +143,11 @@ class Appliance:
     async def _demo(self) -> DemoCertificate:
         path = self.directory.root / "demo.key"
         certificate = self.directory.root / "demo.pem"
-        key = self.vault.sealed_file(path)
+        key = self.sealed_files.read(path)
         if key is None or not certificate.exists():
             demo = await asyncio.to_thread(create_demo, self.clock.now())
             certificate.write_text(demo.certificate)
-            self.vault.write_sealed(path, demo.private_key)
+            self.sealed_files.write(path, demo.private_key)
             return demo
         return DemoCertificate(certificate=certificate.read_text(), private_key=key)
 

@@ -30,6 +30,25 @@ def load_key(path: Path, *, create: bool) -> bytes:
 
 
 @define
+class SealedFiles:
+    """Secrets that are no part of the configuration: each a file, sealed and bound to its name."""
+
+    seal: Seal = field(repr=False)
+
+    def read(self, path: Path) -> bytes | None:
+        """None = there is none. Errors: StartFailed when it cannot be opened."""
+        try:
+            return self.seal.open(SecretRef(path.name), path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except Unsealable:
+            raise StartFailed(f"{path.name} cannot be opened with the configuration key.") from None
+
+    def write(self, path: Path, content: bytes) -> None:
+        write_private(path, self.seal.close(SecretRef(path.name), content))
+
+
+@define
 class SealedVault:
     """Values stay sealed in memory too; they are opened for the moment of their use."""
 
@@ -51,16 +70,3 @@ class SealedVault:
             sealed = self.store.sealed((ref,))[ref]
             self._sealed[ref] = sealed
         return self.seal.open(ref, sealed)
-
-    def sealed_file(self, path: Path) -> bytes | None:
-        """Content of a file written by `write_sealed`; None = there is none. Errors: StartFailed when it cannot be opened."""
-        try:
-            return self.seal.open(SecretRef(path.name), path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except Unsealable:
-            raise StartFailed(f"{path.name} cannot be opened with the configuration key.") from None
-
-    def write_sealed(self, path: Path, content: bytes) -> None:
-        """Keep a secret that is no part of the configuration."""
-        write_private(path, self.seal.close(SecretRef(path.name), content))

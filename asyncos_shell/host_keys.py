@@ -1,4 +1,4 @@
-"""The host keys of the SSH server: Ed25519 and RSA 3072, made at the first start and kept (users-and-access.md 5)."""
+"""The host keys of the SSH server: Ed25519 and RSA 3072, made at the first start and kept sealed (users-and-access.md 5)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncssh
 
-from appliance_runtime.state_directory import write_private
+from appliance_runtime.vault import SealedFiles
 
 RSA_BITS = 3072
 
@@ -18,26 +18,31 @@ def _path(directory: Path, algorithm: str) -> Path:
     return directory / f"ssh_host_{algorithm}_key"
 
 
-def _stored(path: Path) -> asyncssh.SSHKey | None:
-    return asyncssh.import_private_key(path.read_bytes()) if path.exists() else None
+def _stored(path: Path, files: SealedFiles) -> asyncssh.SSHKey | None:
+    content = files.read(path)
+    return None if content is None else asyncssh.import_private_key(content)
 
 
-def _kept(path: Path, key: asyncssh.SSHKey) -> asyncssh.SSHKey:
-    write_private(path, key.export_private_key("pkcs8-pem"))
+def _kept(path: Path, files: SealedFiles, key: asyncssh.SSHKey) -> asyncssh.SSHKey:
+    files.write(path, key.export_private_key("pkcs8-pem"))
     return key
 
 
-def first_key(directory: Path) -> asyncssh.SSHKey:
+def first_key(directory: Path, files: SealedFiles) -> asyncssh.SSHKey:
     """The Ed25519 key, which is made at once."""
     path = _path(directory, "ed25519")
-    return _stored(path) or _kept(path, asyncssh.generate_private_key("ssh-ed25519"))
+    return _stored(path, files) or _kept(path, files, asyncssh.generate_private_key("ssh-ed25519"))
 
 
-async def second_key(directory: Path) -> asyncssh.SSHKey:
-    """The RSA key. Making it takes up to some seconds, in a thread for which the end of the process does not wait."""
+async def second_key(directory: Path, files: SealedFiles, *, after: float = 0.0) -> asyncssh.SSHKey:
+    """The RSA key. Making it takes up to some seconds, in a thread for which the end of the process does not wait.
+
+    `after`: seconds before it begins, so that it does not compete with the start of a session.
+    """
     path = _path(directory, "rsa")
-    if (key := _stored(path)) is not None:
+    if (key := _stored(path, files)) is not None:
         return key
+    await asyncio.sleep(after)
     loop = asyncio.get_running_loop()
     made: asyncio.Future[asyncssh.SSHKey] = loop.create_future()
 
@@ -51,4 +56,4 @@ async def second_key(directory: Path) -> asyncssh.SSHKey:
             loop.call_soon_threadsafe(deliver, key)
 
     threading.Thread(target=make, name="ssh host key", daemon=True).start()
-    return _kept(path, await made)
+    return _kept(path, files, await made)

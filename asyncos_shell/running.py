@@ -18,6 +18,8 @@ from commands.registry import Registry
 DRAIN_SECONDS = 30.0
 FAREWELL_SECONDS = 2.0
 """for the last words to sessions that the appliance ends"""
+SECOND_KEY_AFTER = 3.0
+"""seconds from the start to the making of the slow host key"""
 SHUTTING_DOWN = "The appliance is shutting down."
 ENDED = "The appliance has ended this session."
 
@@ -43,7 +45,7 @@ class Running:
         await running.console.start()
         appliance.on_change.append(running._changed)
         running.ready.write()
-        running.ssh.add_second_key()
+        running.ssh.add_second_key(after=SECOND_KEY_AFTER)
         return running
 
     def _changed(self) -> None:

@@ -57,7 +57,7 @@ class SshServer:
 
     def __attrs_post_init__(self) -> None:
         asyncssh.set_log_level("CRITICAL")  # clients that break off are no news for standard error
-        self.key = first_key(self.appliance.directory.ssh)
+        self.key = first_key(self.appliance.directory.ssh, self.appliance.sealed_files)
         self._keys = [self.key]
 
     @property
@@ -93,12 +93,12 @@ class SshServer:
         self._acceptors.add(acceptor)
         return SshSocket(self, acceptor)
 
-    def add_second_key(self) -> None:
-        """Offer the RSA key too, as soon as it is there. Called when everything answers, so that no start waits for it."""
-        self._making_key = asyncio.create_task(self._add_second_key())
+    def add_second_key(self, *, after: float = 0.0) -> None:
+        """Offer the RSA key too, as soon as it is there; it is made `after` seconds from now, so that no start waits for it."""
+        self._making_key = asyncio.create_task(self._add_second_key(after))
 
-    async def _add_second_key(self) -> None:
-        self._keys.append(await second_key(self.appliance.directory.ssh))
+    async def _add_second_key(self, after: float) -> None:
+        self._keys.append(await second_key(self.appliance.directory.ssh, self.appliance.sealed_files, after=after))
         for acceptor in self._acceptors:
             acceptor.update(server_host_keys=self._keys)
 

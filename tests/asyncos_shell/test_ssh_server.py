@@ -13,7 +13,9 @@ import attrs
 import pytest
 
 from appliance_runtime.sessions import MAX_SESSIONS, Session
+from appliance_runtime.vault import SealedFiles
 from appliance_state.model.users import User
+from appliance_state.secrets import Seal
 from asyncos_shell.host_keys import first_key, second_key
 from commands import exit as exit_command
 from commands import passphrase, sethostname, sshconfig, version, who
@@ -463,11 +465,18 @@ async def test_who_whoami_and_last(service: Service) -> None:
 # -- host keys ------------------------------------------------------------------------------------------------------
 
 
-async def test_host_keys_are_kept(tmp_path: Path) -> None:
-    first, second = first_key(tmp_path), await second_key(tmp_path)
+def holding(folder: Path, octets: bytes) -> list[str]:
+    """Files that hold these octets."""
+    return [path.name for path in folder.iterdir() if octets in path.read_bytes()]
+
+
+async def test_host_keys_are_kept_sealed(tmp_path: Path) -> None:
+    files = SealedFiles(Seal(os.urandom(32), os.urandom))
+    first, second = first_key(tmp_path, files), await second_key(tmp_path, files)
     assert (first.get_algorithm(), second.get_algorithm()) == ("ssh-ed25519", "ssh-rsa")
-    assert first_key(tmp_path) == first
-    assert await second_key(tmp_path) == second
+    assert first_key(tmp_path, files) == first
+    assert await second_key(tmp_path, files) == second
+    assert not holding(tmp_path, b"PRIVATE KEY")
     assert {entry.stat().st_mode & 0o777 for entry in os.scandir(tmp_path)} == {0o600}
 
 

@@ -80,3 +80,13 @@ def test_a_peer_that_cannot_be_reached_keeps_the_mail_over_a_crash(program: Prog
         rows = again.batch("status").stdout.splitlines()
         assert any(row.split() == ["Active", "Recipients", "1"] for row in rows), rows
         assert "InboundMail" in again.batch("listenerconfig list").stdout
+
+
+def test_no_key_and_no_passphrase_lies_open_in_the_state_directory(program: Program) -> None:
+    committed(program, "certconfig certificate new mail --cn=mail.example.com --o=O --ou=U --l=L --st=S --c=JP")
+    files = [path for path in program.state.rglob("*") if path.is_file()]
+    assert len(files) > 5
+    for path in files:
+        content = path.read_bytes()
+        assert b"PRIVATE KEY" not in content, path
+        assert b"correct-horse-battery" not in content, path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,10 +13,12 @@ from appliance_runtime.accounts import Accounts, hash_passphrase
 from appliance_runtime.sessions import Session
 from appliance_runtime.state_directory import StateDirectory
 from appliance_runtime.supervisor import Supervisor
+from appliance_runtime.vault import SealedFiles
 from appliance_state.draft import Draft
 from appliance_state.model import Config
 from appliance_state.model.certificates import SecretRef
 from appliance_state.model.users import User
+from appliance_state.secrets import Seal
 from tests.support.appliance import DialogAppliance
 
 PASSPHRASE = "correct horse"
@@ -32,6 +35,7 @@ class EdgeAppliance(DialogAppliance):
     accounts: Accounts = field(init=False)
     supervisor: Supervisor = field(init=False)
     faults: list[str] = field(factory=list)
+    sealed_files: SealedFiles = field(factory=lambda: SealedFiles(Seal(os.urandom(32), os.urandom)))
 
     def __attrs_post_init__(self) -> None:
         DialogAppliance.__attrs_post_init__(self)
