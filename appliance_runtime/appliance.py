@@ -246,6 +246,7 @@ class Appliance:
             self.resolver,
             self.address_map,
             self.alerts,
+            self.supervisor.crashed,
             net_timeout_scale=self.options.net_timeout_scale,
         )
         self.receiver = Receiver(

@@ -31,14 +31,18 @@ class Supervisor:
         task.add_done_callback(self.tasks.discard)
         return task
 
+    def crashed(self, service: str, error: BaseException) -> None:
+        """Report a crash of something that goes on by other means."""
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        self.report(service, f"{type(error).__name__}: {error} ({place.name}, line {place.lineno})")
+
     async def _keep(self, service: str, work: Callable[[], Awaitable[None]]) -> None:
         pause = FIRST_PAUSE
         while True:
             try:
                 return await work()
             except Exception as error:  # a bug: it must not take the appliance with it
-                place = traceback.extract_tb(error.__traceback__)[-1]
-                self.report(service, f"{type(error).__name__}: {error} ({place.name}, line {place.lineno})")
+                self.crashed(service, error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 

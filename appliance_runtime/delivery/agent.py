@@ -32,6 +32,10 @@ SOURCE = ""
 TURNS = 1000
 
 
+Crashed = Callable[[str, BaseException], None]
+"""`Supervisor.crashed`: what has crashed, and why"""
+
+
 class AlertSink(Protocol):
     def raise_(self, alert_id: str, key: str, alert_class: str, severity: str, text: str) -> None: ...
 
@@ -49,6 +53,7 @@ class DeliveryAgent:
         resolver: Resolver,
         address_map: AddressMap,
         alerts: AlertSink,
+        crashed: Crashed,
         *,
         net_timeout_scale: float = 1.0,
         rng: random.Random | None = None,
@@ -60,6 +65,7 @@ class DeliveryAgent:
         self.counters = counters
         self.resolver = resolver
         self.alerts = alerts
+        self.crashed = crashed
         self.scale = net_timeout_scale
         self.rng = rng or random.SystemRandom()
         self.results = Results(live, queue, logs, clock, counters, self.rng)

@@ -1,7 +1,8 @@
 """Deliveries to one destination domain: how many connections at once, and what they know of each other (delivery.md 2.3).
 
 The first worker goes alone: only when a connection has come about are more opened, as many as there is mail for, so that
-a domain that cannot be reached costs one pass over its hosts. Idle connections take new mail first.
+a domain that cannot be reached costs one pass over its hosts. Idle connections take new mail first. A worker that crashes
+gives back what it had in hand, all but the message at fault, and the domain rests: a defect fills no log and stops no mail.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,8 @@ from appliance_runtime.delivery.routes import route_for
 from appliance_runtime.delivery.schedule import effective_profile, too_old
 from appliance_runtime.delivery.worker import Batch, Worker
 from appliance_runtime.queue.envelope import QueuedMessage
+from appliance_runtime.queue.errors import QueueError
+from appliance_runtime.supervisor import FIRST_PAUSE, LONGEST_PAUSE
 from appliance_state.model.destinations import Destination, LimitType, effective_destination
 
 if TYPE_CHECKING:
@@ -32,6 +36,8 @@ SAME_ATTEMPT = timedelta(seconds=60)
 BUNDLE = 1000
 """messages leased at a time when an attempt has failed"""
 UNLIMITED = 10_000
+ASIDE = timedelta(seconds=60)
+"""how long a message over which a worker has crashed makes way for the others"""
 
 
 class DestinationDelivery:
@@ -48,6 +54,10 @@ class DestinationDelivery:
         self._workers: set[Worker] = set()
         self._attempt: Attempt | None = None
         self._saturated = False
+        self._pause = 0.0
+        """seconds of rest after the last crash"""
+        self._rested = asyncio.Event()
+        self._rested.set()
 
     def wake(self) -> None:
         """Something is due."""
@@ -55,9 +65,10 @@ class DestinationDelivery:
             self.grow()
 
     def leave(self) -> None:
-        """End idle connections."""
+        """End idle connections, and a rest after a crash."""
         while self._tell(work=False):
             pass
+        self._rested.set()
 
     def _tell(self, *, work: bool) -> bool:
         """Tell one idle connection to go on, or to end; False = there is none."""
@@ -76,16 +87,15 @@ class DestinationDelivery:
 
     def grow(self) -> None:
         """Begin as many workers as mail and limits ask for."""
-        if self.agent.stopping or self._saturated or (self.tasks and not self.connected):
+        if self.agent.stopping or self._saturated or not self._rested.is_set() or (self.tasks and not self.connected):
             return
         settings = effective_destination(self.domain, self.agent.live().config.destinations)
         limit = settings.max_messages_per_connection or 1
         most = (settings.max_host_concurrency or UNLIMITED) if settings.limit_type is LimitType.HOST else UNLIMITED
         while len(self.tasks) < most and not any(worker.room > 0 for worker in self._workers):
-            batch = self.lease(limit)
-            if not batch:
+            worker = Worker(self, limit)
+            if not worker.batch:
                 return
-            worker = Worker(self, batch, limit)
             self._workers.add(worker)
             task = asyncio.get_running_loop().create_task(worker.run(), name=f"delivery to {self.domain}")
             self.tasks.add(task)
@@ -96,10 +106,37 @@ class DestinationDelivery:
     def _ended(self, task: asyncio.Task[None], worker: Worker) -> None:
         self.tasks.discard(task)
         self._workers.discard(worker)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            asyncio.get_running_loop().call_exception_handler({"message": f"{task.get_name()} failed", "exception": error})
+        if task.cancelled() or (error := task.exception()) is None:
+            self._pause = 0.0
         else:
-            self.grow()
+            self.agent.crashed(task.get_name(), error)
+            self._rested.clear()
+            recovery = asyncio.get_running_loop().create_task(self._recover(worker))
+            self.tasks.add(recovery)
+            recovery.add_done_callback(self._recovered)
+        self._go_on()
+
+    async def _recover(self, worker: Worker) -> None:
+        """After a crash."""
+        queue, message = self.agent.queue, worker.message
+        with suppress(QueueError):  # closed meanwhile
+            if message is not None:
+                rids = [recipient.rid for recipient in message.recipients]
+                await queue.postpone(message.mid, rids, self.agent.clock.now() + ASIDE)
+            queue.give_back(self.domain, worker)
+        self._pause = min(self._pause * 2 or FIRST_PAUSE, LONGEST_PAUSE)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pause):
+                await self._rested.wait()
+
+    def _recovered(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        self._rested.set()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Begin further workers, or end."""
+        self.grow()
         if not self.tasks:
             self._attempt = None
             if not self.windows.any:
@@ -127,23 +164,25 @@ class DestinationDelivery:
             current = self._attempt = Attempt(started=now, snapshot=snapshot, settings=settings, route=route)
         return current
 
-    def lease(self, limit: int, until: datetime | None = None) -> Batch:
+    def lease(self, worker: Worker, limit: int, until: datetime | None = None) -> Batch:
         """What is due, by `until` if given, else now."""
-        return self.agent.queue.due(self.domain, until or self.agent.clock.now(), limit)
+        return self.agent.queue.due(self.domain, until or self.agent.clock.now(), limit, worker)
 
     def release(self, batch: Batch) -> None:
         """Leave messages to others."""
         for message in batch:
             self.agent.queue.release(message.mid, self.domain)
 
-    async def sift(self, batch: Batch, settings: Destination) -> Batch:
+    async def sift(self, worker: Worker, batch: Batch, settings: Destination) -> Batch:
         """What is to be tried now: not the messages that are too old, and none while the limit of recipients is reached."""
         now = self.agent.clock.now()
         config = self.agent.live().config
         young: Batch = []
         for message in batch:
             if too_old(effective_profile(config, settings, message.bounce_profile), message.received, now):
+                worker.message = message
                 await self.agent.results.expire(message, settings)
+                worker.message = None
             else:
                 young.append(message)
         until = self.windows.full(settings, "", now) if settings.limit_type is LimitType.HOST else None
@@ -175,7 +214,7 @@ class DestinationDelivery:
             self.agent.results.announce(message, Delivered(dcid=0, rids=rids))
             await self.agent.results.complete(message, rids)
 
-    async def fail(self, attempt: Attempt, batch: Batch, failure: Failure, dcid: int) -> None:
+    async def fail(self, worker: Worker, attempt: Attempt, batch: Batch, failure: Failure, dcid: int) -> None:
         """The attempt has failed, for everything that was due when it began."""
         self._attempt = None
         text = attempt.alert(self.domain)
@@ -184,5 +223,7 @@ class DestinationDelivery:
         while batch:
             for message in batch:
                 failures = {recipient.rid: failure for recipient in message.recipients}
+                worker.message = message
                 await self.agent.results.failed(message, failures, dcid, attempt.settings)
-            batch = await self.sift(self.lease(BUNDLE, attempt.started), attempt.settings)
+                worker.message = None
+            batch = await self.sift(worker, self.lease(worker, BUNDLE, attempt.started), attempt.settings)

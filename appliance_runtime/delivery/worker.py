@@ -33,8 +33,10 @@ Batch = list[QueuedMessage]
 class Worker:
     """`batch`: messages in hand, the first one under way; `connection`: the one that is open."""
 
-    def __init__(self, destination: DestinationDelivery, batch: Batch, limit: int) -> None:
-        self.batch = batch
+    def __init__(self, destination: DestinationDelivery, limit: int) -> None:
+        self.batch: Batch = destination.lease(self, limit)
+        self.message: QueuedMessage | None = None
+        """being worked on right now"""
         self.connection: Connection | None = None
         self._destination = destination
         self._agent = destination.agent
@@ -55,7 +57,7 @@ class Worker:
             while self.batch and not self._agent.stopping:
                 attempt = destination.join()
                 self._limit = attempt.settings.max_messages_per_connection or 1
-                self.batch = await destination.sift(self.batch, attempt.settings)
+                self.batch = await destination.sift(self, self.batch, attempt.settings)
                 if attempt.route is not None and attempt.route.special == "discard":
                     await destination.discard(self.batch)
                     self.batch = []
@@ -63,7 +65,7 @@ class Worker:
                     await self._pass(attempt)
                 if self._superfluous:
                     return
-                self.batch = self.batch or destination.lease(self._limit)
+                self.batch = self.batch or destination.lease(self, self._limit)
             destination.release(self.batch)
 
     async def _pass(self, attempt: Attempt) -> None:
@@ -105,7 +107,7 @@ class Worker:
             self._log_failed(failed)
             attempt.troubles.append(Trouble(failure=Failure.own("4.4.3", str(failed))))
         except HardFailure as hard:
-            await destination.fail(attempt, self._taken(), hard.failure, 0)
+            await destination.fail(self, attempt, self._taken(), hard.failure, 0)
             return
         await self._unserved(attempt, lost, until, busy=busy_rank is not None)
 
@@ -124,7 +126,7 @@ class Worker:
         else:
             if not attempt.troubles:
                 attempt.troubles.append(Trouble(failure=Failure.own("4.4.3", f"no host takes mail for {destination.domain}")))
-            await destination.fail(attempt, self._taken(), *attempt.verdict)
+            await destination.fail(self, attempt, self._taken(), *attempt.verdict)
 
     def _taken(self) -> Batch:
         batch, self.batch = self.batch, []
@@ -172,7 +174,7 @@ class Worker:
             while True:
                 if not self.batch and self._fresh(attempt, connection):
                     room = self._limit - connection.sent
-                    self.batch = await self._destination.sift(self._destination.lease(room), attempt.settings)
+                    self.batch = await self._destination.sift(self, self._destination.lease(self, room), attempt.settings)
                     self._destination.grow()
                 if not self.batch:
                     if record is not None:
@@ -183,10 +185,11 @@ class Worker:
                     continue
                 if not self._fresh(attempt, connection):
                     return None
-                message = self.batch[0]
+                message = self.message = self.batch[0]
                 left, recording = await carry(
                     self._agent, self._destination.windows, attempt, connection, message, lambda: self._fresh(attempt, connection)
                 )
+                self.message = None
                 self._carried = connection.sent
                 self.batch[:1] = [evolve(message, recipients=tuple(left))] if left else []
                 if record is not None:
@@ -195,19 +198,24 @@ class Worker:
                 if left and connection.wire.lost is not None:
                     failure = Failure.own("4.4.0", str(connection.wire.lost), remote=connection.target.address)
                     return failure, connection.dcid
-        except asyncio.CancelledError:
+        except BaseException:  # whatever it was: what is half sent is never completed
             connection.wire.abort()
             raise
         finally:
-            if record is not None:
-                await record
             try:
-                await self._agent.close(connection)
+                if record is not None:
+                    await record
             finally:
-                self.connection = None
-                self._carried = 0
-                self._destination.connection_ended(connection.target.address)
-                self._agent.give_place()
+                await self._end(connection)
+
+    async def _end(self, connection: Connection) -> None:
+        try:
+            await self._agent.close(connection)
+        finally:
+            self.connection = None
+            self._carried = 0
+            self._destination.connection_ended(connection.target.address)
+            self._agent.give_place()
 
     def _fresh(self, attempt: Attempt, connection: Connection) -> bool:
         """Whether the connection may carry another message."""

@@ -182,18 +182,23 @@ class MessageQueue:
 
     # -- delivery -----------------------------------------------------------------------------------------------------
 
-    def due(self, domain: str, now: datetime, limit: int) -> list[QueuedMessage]:
+    def due(self, domain: str, now: datetime, limit: int, holder: object = None) -> list[QueuedMessage]:
         """Lease up to `limit` messages with their due recipients of the domain, by due time, then MID.
 
-        What is leased is the caller's until each recipient was reported or `release` was called.
+        What is leased is the caller's until each recipient was reported or `release` was called. `holder`: for `give_back`.
         """
-        messages = self._schedule.lease(domain, now, limit)
+        messages = self._schedule.lease(domain, now, limit, holder)
         self._set_alarm()
         return messages
 
     def release(self, mid: int, domain: str) -> None:
         """Give a lease back untouched."""
         self._schedule.release(mid, domain, self._clock.now())
+        self._set_alarm()
+
+    def give_back(self, domain: str, holder: object) -> None:
+        """Release everything that `holder` has leased and not reported: it has crashed."""
+        self._schedule.give_back(domain, holder, self._clock.now())
         self._set_alarm()
 
     def domains_due(self, now: datetime) -> list[str]:

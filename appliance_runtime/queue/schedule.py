@@ -37,6 +37,8 @@ class Parcel:
     recipients: dict[int, Recipient] = field(factory=dict)
     leased: set[int] = field(factory=set)
     """RIDs that a delivery has in hand"""
+    holder: object = None
+    """who has them in hand"""
     queued: datetime | None = None
     """due time under which it stands in the heap of its domain"""
 
@@ -103,7 +105,7 @@ class Schedule:
             self._enqueue(parcel, now)
         return set(message.parcels)
 
-    def lease(self, name: str, now: datetime, limit: int) -> list[QueuedMessage]:
+    def lease(self, name: str, now: datetime, limit: int, holder: object = None) -> list[QueuedMessage]:
         """The first `limit` messages with due recipients of the domain, in order of due time, then MID."""
         taken: list[QueuedMessage] = []
         horizon = _horizon(now)
@@ -113,6 +115,7 @@ class Schedule:
             parcel.queued = None
             due = [recipient for recipient in parcel.recipients.values() if recipient.due < horizon]
             parcel.leased = {recipient.rid for recipient in due}
+            parcel.holder = holder
             taken.append(parcel.message.listing(due))
         self._file(name, horizon)
         return taken
@@ -124,6 +127,14 @@ class Schedule:
         if parcel is not None:
             parcel.leased.clear()
             self._enqueue(parcel, now)
+
+    def give_back(self, name: str, holder: object, now: datetime) -> None:
+        """End every lease of somebody who will report nothing any more. Costs a look at all messages."""
+        for message in self.messages.values():
+            parcel = message.parcels.get(name)
+            if parcel is not None and parcel.leased and parcel.holder is holder:
+                parcel.leased.clear()
+                self._enqueue(parcel, now)
 
     def complete(self, mid: int, rids: Sequence[int], now: datetime) -> bool:
         """Recipients that need nothing more; True when the message has none left and is gone."""
@@ -187,6 +198,7 @@ class Schedule:
             if wanted and not parcel.leased:
                 parcel.queued = None
                 parcel.leased = {recipient.rid for recipient in wanted}
+                parcel.holder = None
                 claimed += wanted
                 self._file(parcel.domain, _horizon(now))
         return message.listing(claimed) if message and claimed else None

@@ -20,6 +20,7 @@ from appliance_runtime.logs.writer import MemoryLogs
 from appliance_runtime.metrics import Counters
 from appliance_runtime.queue.message_queue import MessageQueue, NewMessage
 from appliance_runtime.snapshot import Snapshot
+from appliance_runtime.supervisor import Supervisor
 from appliance_runtime.tls import Credentials, client_context
 from appliance_state.model import Config
 from appliance_state.model.destinations import DEFAULT_DOMAIN, Destination, TlsSupport
@@ -56,6 +57,7 @@ class Rig:
     resolver: Resolver
     agent: DeliveryAgent = field(init=False)
     peers: list[Peer] = field(factory=list)
+    crashes: list[tuple[str, str]] = field(factory=list)
     _intermediate: Authority | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -68,6 +70,7 @@ class Rig:
             self.resolver,
             self.address_map,
             self.alerts,
+            Supervisor(lambda what, error: self.crashes.append((what, error))).crashed,
             net_timeout_scale=SCALE,
             rng=random.Random(7),
         )
@@ -207,3 +210,4 @@ async def rig(tmp_path: Path, root: Authority) -> AsyncIterator[Rig]:
         await peer.stop()
     await queue.close()
     await dns.stop()
+    assert not made.crashes
