@@ -1,8 +1,8 @@
-"""Resolver of the appliance: which server is asked, in which order, and what is remembered (routing.md 2).
+"""Resolver of the appliance: names, addresses and TLSA records, with what is remembered of them (routing.md 2).
 
-A question goes to the server of the longest matching alternate domain, else to the servers by ascending priority number,
-in random order among equals; 3 s and 2 tries each. An answer of any kind ends the search. Positive answers are kept for
-the longer of their TTL and `min_ttl`, negative ones 60 s, failures not at all. Addresses of servers are logical.
+Positive answers are kept for the longer of their TTL and `min_ttl`, TLSA records and what rests on signatures never longer
+than these allow; negative answers 60 s; failures and bogus answers not at all. The security of an answer is found out only
+where a look-up asks for it (`dnssec`); else it is INDETERMINATE, and the servers are asked as by anybody.
 """
 
 from __future__ import annotations
@@ -10,32 +10,37 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, cast
 
 import dns.exception
-import dns.flags
-import dns.message
 import dns.name
-import dns.rcode
-import dns.rdatatype
 import dns.reversename
-import dns.rrset
 from dns.rdatatype import RdataType
 
 from appliance_runtime.addresses import AddressMap
 from appliance_runtime.clock import Clock
-from appliance_runtime.dns.answers import Absence, AddressAnswer, Answer, Failure, LookupFailed, MailExchanger, MxAnswer, Reverse
-from appliance_runtime.dns.transport import PAYLOAD, exchange
+from appliance_runtime.dns.answers import (
+    Absence,
+    AddressAnswer,
+    Answer,
+    LookupFailed,
+    MailExchanger,
+    MxAnswer,
+    Reverse,
+    Security,
+    Tlsa,
+    TlsaAnswer,
+    TlsaStatus,
+    weakest,
+)
+from appliance_runtime.dns.steps import MAX_ALIASES, Alias, Step, trust_ad, unchecked
+from appliance_runtime.dns.upstream import Upstream, text_of
 from appliance_state.model.destinations import IpSortPref
-from appliance_state.model.dns import Dns
+from appliance_state.model.dns import Dns, DnssecMode
 
-LIMIT = 3.0
-"""seconds of real time that a server gets for an answer"""
-TRIES = 2
 NEGATIVE_TTL = 60
-MAX_ALIASES = 8
 MAX_CACHED = 20_000
 
 _FAMILIES = {
@@ -44,8 +49,10 @@ _FAMILIES = {
     IpSortPref.REQUIRE_V4: (RdataType.A,),
     IpSortPref.REQUIRE_V6: (RdataType.AAAA,),
 }
+_TLSA_FAILURES: dict[str, TlsaStatus] = {"ServFail": "servfail", "Refused": "refused", "Timeout": "timeout"}
 
-Key = tuple[dns.name.Name, RdataType]
+Key = tuple[dns.name.Name, RdataType, bool]
+"""name, type, whether the security is asked for"""
 
 
 class Resolver:
@@ -64,16 +71,13 @@ class Resolver:
         """`source`: own address for questions, by the interface of the settings; None = left to the system."""
         self._settings = settings
         self._clock = clock
-        self._address_map = address_map
-        self._limit = LIMIT * net_timeout_scale
-        self._source = source
-        self._rng = rng or random.SystemRandom()
+        self._upstream = Upstream(settings, address_map, net_timeout_scale=net_timeout_scale, source=source, rng=rng)
         self._cache: dict[Key, Answer] = {}
         self._asking: dict[Key, asyncio.Task[Answer]] = {}
 
     def reconfigure(self, settings: Dns) -> None:
         """Other servers from now on; what was remembered from the old ones is forgotten."""
-        self._settings = settings
+        self._settings = self._upstream.settings = settings
         self.flush()
 
     def flush(self) -> None:
@@ -83,35 +87,67 @@ class Resolver:
 
     # -- look-ups -----------------------------------------------------------------------------------------------------
 
-    async def mx(self, name: str) -> MxAnswer:
+    async def mx(self, name: str, *, dnssec: bool = False) -> MxAnswer:
         """Errors: LookupFailed."""
-        answer = await self.lookup(name, RdataType.MX)
+        answer = await self.lookup(name, RdataType.MX, dnssec=dnssec)
         records = sorted(answer.records, key=lambda record: cast(Any, record).preference)
         exchangers = tuple(
-            MailExchanger(preference=record.preference, host=_text(record.exchange)) for record in cast("list[Any]", records)
+            MailExchanger(preference=record.preference, host=text_of(record.exchange)) for record in cast("list[Any]", records)
         )
-        return MxAnswer(exchangers=exchangers, absence=answer.absence, expires=answer.expires)
+        return MxAnswer(
+            exchangers=exchangers,
+            absence=answer.absence,
+            expires=answer.expires,
+            security=answer.security,
+            canonical_name=answer.canonical_name,
+        )
 
-    async def addresses(self, name: str, preference: IpSortPref = IpSortPref.PREFER_V6) -> AddressAnswer:
+    async def addresses(self, name: str, preference: IpSortPref = IpSortPref.PREFER_V6, *, dnssec: bool = False) -> AddressAnswer:
         """A and AAAA of `name`. One family that answers is enough. Errors: LookupFailed."""
         kinds = _FAMILIES[preference]
-        answers = await asyncio.gather(*(self.lookup(name, kind) for kind in kinds), return_exceptions=True)
-        found: list[str] = []
+        answers = await asyncio.gather(*(self.lookup(name, kind, dnssec=dnssec) for kind in kinds), return_exceptions=True)
+        known: list[Answer] = []
         failed: LookupFailed | None = None
-        absence: Absence = "NoData"
         for answer in answers:
             if isinstance(answer, LookupFailed):
-                failed = answer
+                failed = answer if failed is None or answer.bogus else failed
             elif isinstance(answer, BaseException):
                 raise answer
             else:
-                found += [cast(Any, record).address for record in answer.records]
-                absence = answer.absence if answer.absence == "NXDomain" else absence
-        if found:
-            return AddressAnswer(addresses=tuple(found))
-        if failed and absence != "NXDomain":
+                known.append(answer)
+        found = [answer for answer in known if answer.records]
+        secure = [answer for answer in found if answer.security is Security.SECURE]
+        absence: Absence = "NXDomain" if any(answer.absence == "NXDomain" for answer in known) else "NoData"
+        if failed and not found and absence != "NXDomain":
             raise failed
-        return AddressAnswer(absence=absence)
+        best = (secure or found or known)[0]
+        return AddressAnswer(
+            addresses=_addresses(found),
+            absence="" if found else absence,
+            security=best.security,
+            secure_addresses=_addresses(secure),
+            canonical_name=best.canonical_name,
+            alias=best.alias,
+        )
+
+    async def tlsa(self, name: str) -> TlsaAnswer:
+        """TLSA records of an owner such as `_25._tcp.mx1.d.test`. A failure is an answer too."""
+        try:
+            answer = await self.lookup(name, RdataType.TLSA, dnssec=True)
+        except LookupFailed as failed:
+            status: TlsaStatus = "bogus" if failed.bogus else _TLSA_FAILURES[failed.failure]
+            return TlsaAnswer(status=status, security=failed.security, canonical_name=failed.name, reason=failed.reason or failed.failure)
+        records = tuple(
+            Tlsa(usage=record.usage, selector=record.selector, matching_type=record.mtype, data=record.cert)
+            for record in cast("tuple[Any, ...]", answer.records)
+        )
+        absent: TlsaStatus = "nxdomain" if answer.absence == "NXDomain" else "nodata"
+        return TlsaAnswer(
+            status="found" if records else absent,
+            records=records,
+            security=answer.security,
+            canonical_name=answer.canonical_name,
+        )
 
     async def ptr(self, address: str, limit: float) -> Reverse:
         """Reverse name of an address, looked up again forwards. `limit`: seconds of real time; 0 = no look-up."""
@@ -124,7 +160,7 @@ class Resolver:
             return Reverse(failed=True)
         if not answer.records:
             return Reverse()
-        name = _text(cast(Any, answer.records[0]).target)
+        name = text_of(cast(Any, answer.records[0]).target)
         try:
             async with asyncio.timeout(limit):
                 kind = RdataType.AAAA if ":" in address else RdataType.A
@@ -135,12 +171,14 @@ class Resolver:
         verified = any(ipaddress.ip_address(cast(Any, record).address) == wanted for record in forward.records)
         return Reverse(name=name, verified=verified)
 
-    async def lookup(self, name: str, kind: RdataType) -> Answer:
+    async def lookup(self, name: str, kind: RdataType, *, dnssec: bool = False) -> Answer:
         """Records of one type, aliases followed. A name that is none has no records. Errors: LookupFailed."""
         try:
-            key = (dns.name.from_text(name).canonicalize(), kind)
+            key = (dns.name.from_text(name).canonicalize(), kind, dnssec)
         except (dns.exception.DNSException, UnicodeError):
-            return Answer(name=name, absence="NXDomain", expires=self._clock.now())
+            # What cannot be a name exists in no zone, signed or not.
+            security = Security.INSECURE if dnssec else Security.INDETERMINATE
+            return Answer(canonical_name=name, absence="NXDomain", expires=self._clock.now(), security=security)
         known = self._cache.get(key)
         if known and known.expires > self._clock.now():
             return known
@@ -164,80 +202,41 @@ class Resolver:
 
     async def _ask(self, key: Key) -> Answer:
         """Follow aliases until the records, or their absence, are known."""
-        name, kind = key
-        ttls: list[int] = []
-        for _ in range(MAX_ALIASES + 1):
-            response = await self._question(name, kind)
-            name, found, aliases = _chase(response, name, kind)
-            ttls += aliases
-            absence: Absence = ""
-            if found is not None:
-                ttls.append(found.ttl)
-            elif response.rcode() == dns.rcode.NXDOMAIN:
-                absence = "NXDomain"
-            elif len(ttls) > MAX_ALIASES:
-                break
-            elif aliases:
-                continue
-            else:
-                absence = "NoData"
-            seconds = NEGATIVE_TTL if absence else max(min(ttls), self._settings.min_ttl)
-            expires = self._clock.now() + timedelta(seconds=seconds)
-            return Answer(name=_text(name), records=tuple(found or ()), absence=absence, expires=expires)
-        raise LookupFailed(_text(key[0]), kind.name, "ServFail")
+        name, kind, dnssec = key
+        aliases: list[Alias] = []
+        step = await self._step(name, kind, dnssec)
+        aliases += step.aliases
+        while not step.final:
+            if len(aliases) > MAX_ALIASES:
+                raise LookupFailed(text_of(name), kind.name, "ServFail")
+            step = await self._step(step.name, kind, dnssec)
+            aliases += step.aliases
+        return Answer(
+            canonical_name=text_of(step.name),
+            records=tuple(step.records or ()),
+            absence=step.absence,
+            expires=self._clock.now() + timedelta(seconds=self._seconds(step, aliases)),
+            security=weakest(step.security, *(alias.security for alias in aliases)),
+            alias=aliases[0].security if aliases else None,
+        )
 
-    async def _question(self, name: dns.name.Name, kind: RdataType) -> dns.message.Message:
-        """The answer NOERROR or NXDOMAIN of the first server that answers."""
-        failure: Failure = "Timeout"
-        for address, port in self._servers(name):
-            for _ in range(TRIES):
-                question = dns.message.make_query(name, kind, use_edns=0, payload=PAYLOAD)
-                try:
-                    response = await exchange(
-                        question,
-                        self._address_map.connect(address, port),
-                        limit=self._limit,
-                        source=self._source(self._settings.interface),
-                    )
-                except (OSError, EOFError):
-                    continue
-                if response.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-                    return response
-                failure = "Refused" if response.rcode() == dns.rcode.REFUSED else "ServFail"
-                raise LookupFailed(_text(name), kind.name, failure)
-        raise LookupFailed(_text(name), kind.name, failure)
+    async def _step(self, name: dns.name.Name, kind: RdataType, dnssec: bool) -> Step:
+        """One answer, read in the way of the mode. Errors: LookupFailed."""
+        if not dnssec:
+            return await unchecked(self._upstream, name, kind, security=Security.INDETERMINATE)
+        if self._settings.dnssec_mode is DnssecMode.TRUST_AD:
+            return await trust_ad(self._upstream, name, kind)
+        off = self._settings.dnssec_mode is DnssecMode.OFF
+        return await unchecked(self._upstream, name, kind, security=Security.INSECURE if off else Security.INDETERMINATE)
 
-    def _servers(self, name: dns.name.Name) -> list[tuple[str, int]]:
-        """Servers for a name, in the order in which they are asked."""
-        labels = _text(name).split(".")
-        for start in range(len(labels)):
-            domain = ".".join(labels[start:])
-            if domain in self._settings.alternates:
-                alternate = self._settings.alternates[domain]
-                return [(alternate.address, alternate.port)]
-        servers = list(self._settings.servers.entries())
-        self._rng.shuffle(servers)
-        return [(server.address, server.port) for server in sorted(servers, key=lambda server: server.priority)]
+    def _seconds(self, step: Step, aliases: list[Alias]) -> int:
+        """How long an answer is remembered."""
+        if step.records is None:
+            return NEGATIVE_TTL
+        ttl = min([step.records.ttl, *(alias.ttl for alias in aliases)])
+        # A TLSA record that outlives its time would break the change of a key (RFC 7671 8.1).
+        return ttl if step.records.rdtype == RdataType.TLSA else max(ttl, self._settings.min_ttl)
 
 
-def _text(name: dns.name.Name) -> str:
-    return name.to_text(omit_final_dot=True).lower() if name != dns.name.root else ""
-
-
-def _chase(response: dns.message.Message, name: dns.name.Name, kind: RdataType) -> tuple[dns.name.Name, dns.rrset.RRset | None, list[int]]:
-    """Follow the aliases of one answer: the last name, its records, and the TTLs of the aliases."""
-    ttls: list[int] = []
-    for _ in range(MAX_ALIASES + 1):
-        found = _records(response.answer, name, kind)
-        if found is not None:
-            return name, found, ttls
-        alias = _records(response.answer, name, RdataType.CNAME)
-        if alias is None:
-            break
-        ttls.append(alias.ttl)
-        name = cast(Any, alias[0]).target
-    return name, None, ttls
-
-
-def _records(answer: Iterable[dns.rrset.RRset], name: dns.name.Name, kind: RdataType) -> dns.rrset.RRset | None:
-    return next((rrset for rrset in answer if rrset.rdtype == kind and rrset.name == name), None)
+def _addresses(answers: list[Answer]) -> tuple[str, ...]:
+    return tuple(cast(Any, record).address for answer in answers for record in answer.records)
