@@ -72,6 +72,7 @@ smtpd_tls_security_level = {level}
 smtpd_tls_cert_file = {config}/cert.pem
 smtpd_tls_key_file = {config}/key.pem
 smtpd_tls_received_header = yes
+smtpd_tls_ask_ccert = yes
 smtpd_recipient_restrictions = reject_unauth_destination
 smtpd_peername_lookup = no
 maillog_file = {log}

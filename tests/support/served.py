@@ -47,9 +47,14 @@ class Program:
     ready_file: Path
     arguments: tuple[str, ...]
 
+    def ready(self) -> dict[str, Any]:
+        """The ready document as it stands now."""
+        document: dict[str, Any] = json.loads(self.ready_file.read_text())
+        return document
+
     def socket(self, service: str, owner: str) -> tuple[str, int]:
-        """Real address and port of a service."""
-        rows = json.loads(self.ready_file.read_text())["sockets"]
+        """Real address and port of a service. Errors: StopIteration."""
+        rows = self.ready()["sockets"]
         real = next(row["real"] for row in rows if row["service"] == service and row["owner"] == owner)
         host, _, port = real.rpartition(":")
         return host, int(port)
