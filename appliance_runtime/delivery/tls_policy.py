@@ -15,17 +15,27 @@ from appliance_state.model.destinations import TlsSupport
 
 
 class DaneState(Enum):
-    """What is known about the TLSA records of a host and counts here; all other states are OFF for this table."""
+    """What DNS says about DANE for a host (delivery.md 7.2)."""
 
     OFF = "off"
     USABLE = "usable"
     UNUSABLE = "unusable"
+    ABSENT = "absent"
+    INSECURE = "insecure"
+    IMPOSSIBLE = "impossible"
+    LOOKUP_FAILED = "lookup_failed"
+
+    @property
+    def demands_tls(self) -> bool:
+        """The host promises TLS by signed records: whoever takes it away is not the host (RFC 7672 2.2)."""
+        return self in (DaneState.USABLE, DaneState.UNUSABLE)
 
 
 class Reason(Enum):
     """Why a connection was given up for TLS: key, text after `TLS failed: `, text of the alert (logs-and-alerts.md 7.2).
 
-    `{detail}` is what tells this peer from others: its reply, the text of OpenSSL, the text of the verification.
+    `{detail}` is what tells this peer from others: its reply, the text of OpenSSL, the text of the verification. The alert
+    about DANE has the text of the other alert without it.
     """
 
     NO_ESMTP = "no_esmtp", "EHLO command not supported '{detail}'", "EHLO was not accepted"
@@ -48,6 +58,11 @@ class Reason(Enum):
     def alert(self, detail: str = "") -> str:
         return self._alert.replace("{detail}", detail)
 
+    @property
+    def dane_alert(self) -> str:
+        """For a host whose TLSA records demanded TLS."""
+        return self._alert.removesuffix(": {detail}")
+
 
 class Step(Enum):
     """What the peer has just done."""
@@ -62,6 +77,8 @@ class Step(Enum):
     READY = "handshake complete, EHLO accepted"
     NOT_VERIFIED = "certificate looked at and not verified"
     VERIFIED = "certificate looked at and verified"
+    NOT_MATCHED = "certificate compared with the TLSA records and not the one"
+    MATCHED = "certificate compared with the TLSA records, which hold it"
 
 
 class Verdict(Enum):
@@ -85,6 +102,7 @@ _AFTER_220 = {
     Step.HANDSHAKE_FAILED: Reason.HANDSHAKE,
     Step.LOST_AFTER_TLS: Reason.AFTER_TLS,
     Step.NOT_VERIFIED: Reason.VERIFY,
+    Step.NOT_MATCHED: Reason.DANE,
 }
 REASONS = _BEFORE_220 | _AFTER_220
 """the reason of each step that can be one"""
@@ -105,7 +123,7 @@ class TlsPolicy:
     @property
     def mandatory(self) -> bool:
         """Nothing is sent in clear text, whatever the peer does."""
-        return self.support.required or self.dane_state is not DaneState.OFF
+        return self.support.required or self.dane_state.demands_tls
 
     def decide(self, step: Step) -> Verdict:
         """What follows from a step."""
@@ -120,7 +138,7 @@ class TlsPolicy:
                 return Verdict.VERIFY if self.support.verifies else Verdict.TLS
             case Step.NOT_VERIFIED:
                 return Verdict.FAIL if self.support.required else Verdict.TLS
-            case Step.VERIFIED:
+            case Step.VERIFIED | Step.MATCHED:
                 return Verdict.TLS
             case _:
                 return Verdict.FAIL

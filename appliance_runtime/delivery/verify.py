@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 
-from attrs import frozen
+from attrs import evolve, frozen
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 from OpenSSL import crypto
 
@@ -25,6 +26,8 @@ MAX_SHOWN_NAMES = 5
 TOO_SLOW = "verification took too long"
 _MISSING_ISSUER = (2, 20, 21)
 """OpenSSL's X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, ..._LOCALLY, UNABLE_TO_VERIFY_LEAF_SIGNATURE"""
+_UNANCHORED = (*_MISSING_ISSUER, 18, 19)
+"""and for a path that ends at a self-signed certificate which nobody trusts"""
 _TEXTS = {
     7: "certificate signature failure",
     9: "certificate is not yet valid",
@@ -86,6 +89,10 @@ class Result:
     reference: str = ""
     mismatch: bool = False
     """only the identity failed"""
+    path: tuple[bytes, ...] = ()
+    """DER of the certificates from the server's to the trusted authority; empty when a check of the path failed"""
+    unanchored: bool = False
+    """no path leads to a trusted authority"""
 
     @property
     def short(self) -> str:
@@ -104,9 +111,15 @@ class Rules:
 
 
 class TrustAnchors:
-    """The trusted authorities, parsed once. What is not a certificate is no anchor."""
+    """The trusted authorities, parsed once. What is not a certificate is no anchor.
 
-    def __init__(self, certificates: Iterable[bytes]) -> None:
+    `proven`: a self-signed one must have signed itself, too. Of those that an operator has chosen nothing is asked.
+    """
+
+    def __init__(self, certificates: Iterable[bytes], *, proven: bool = False) -> None:
+        self._flags = crypto.X509StoreFlags.PARTIAL_CHAIN
+        if proven:
+            self._flags |= crypto.X509StoreFlags.CHECK_SS_SIGNATURE
         self._certificates: list[crypto.X509] = []
         for der in certificates:
             parsed = _parsed(der)
@@ -118,7 +131,7 @@ class TrustAnchors:
         store = crypto.X509Store()
         for certificate in self._certificates:
             store.add_cert(certificate)
-        store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+        store.set_flags(self._flags)
         store.set_time(now.astimezone(UTC).replace(tzinfo=None))
         return store
 
@@ -132,16 +145,14 @@ def verify(peer_chain: Sequence[bytes], anchors: TrustAnchors, rules: Rules, ref
     try:
         server = x509.load_der_x509_certificate(peer_chain[0])
         names = presented_names(server)
-        problem = (
-            _chain_problem(peer_chain, anchors, now)
-            or (signature_problem(server) if rules.x509_check else None)
-            or (fqdn_problem(names) if rules.fqdn_check else None)
-        )
+        found = _path(peer_chain, anchors, now)
+        if found.text:
+            return found
+        problem = (signature_problem(server) if rules.x509_check else None) or (fqdn_problem(names) if rules.fqdn_check else None)
     except UNREADABLE:
         return Result(ok=False, text="the certificate cannot be read")
-    if problem:
-        return Result(ok=False, text=problem)
-    return identify(names, rules, references)
+    result = Result(ok=False, text=problem) if problem else identify(names, rules, references)
+    return evolve(result, path=found.path)
 
 
 def identify(names: PresentedNames, rules: Rules, references: Sequence[Reference]) -> Result:
@@ -164,7 +175,8 @@ def identify(names: PresentedNames, rules: Rules, references: Sequence[Reference
     return Result(ok=False, text=f"hostname mismatch (expected {expected}; presented {presented})", mismatch=True)
 
 
-def _chain_problem(peer_chain: Sequence[bytes], anchors: TrustAnchors, now: datetime) -> str | None:
+def _path(peer_chain: Sequence[bytes], anchors: TrustAnchors, now: datetime) -> Result:
+    """The path to a trusted authority, or why there is none. Errors: UNREADABLE."""
     parsed = [_parsed(der) for der in peer_chain]
     if parsed[0] is None:
         raise ValueError
@@ -173,13 +185,17 @@ def _chain_problem(peer_chain: Sequence[bytes], anchors: TrustAnchors, now: date
         path = context.get_verified_chain()
     except crypto.X509StoreContextError as error:
         concerned = error.certificate.to_cryptography()
-        if error.errors[0] in _MISSING_ISSUER:
-            return f"unable to get local issuer certificate (issuer: {subject_label(concerned.issuer)})"
-        return f"{_TEXTS.get(error.errors[0], error.errors[2])} ({subject_label(concerned.subject)})"
-    for position, certificate in enumerate(path):
-        if not _serves(certificate.to_cryptography(), leaf=position == 0):
-            return f"unsuitable certificate purpose ({subject_label(certificate.to_cryptography().subject)})"
-    return None
+        code = error.errors[0]
+        if code in _MISSING_ISSUER:
+            text = f"unable to get local issuer certificate (issuer: {subject_label(concerned.issuer)})"
+        else:
+            text = f"{_TEXTS.get(code, error.errors[2])} ({subject_label(concerned.subject)})"
+        return Result(ok=False, text=text, unanchored=code in _UNANCHORED)
+    certificates = [certificate.to_cryptography() for certificate in path]
+    for position, certificate in enumerate(certificates):
+        if not _serves(certificate, leaf=position == 0):
+            return Result(ok=False, text=f"unsuitable certificate purpose ({subject_label(certificate.subject)})")
+    return Result(ok=True, path=tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates))
 
 
 def _serves(certificate: x509.Certificate, *, leaf: bool) -> bool:

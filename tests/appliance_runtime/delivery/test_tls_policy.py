@@ -21,6 +21,8 @@ TABLE = {
     Step.READY: (None, TLS, TLS, VERIFY, VERIFY, VERIFY),
     Step.NOT_VERIFIED: (None, None, None, TLS, FAIL, FAIL),
     Step.VERIFIED: (None, None, None, TLS, TLS, TLS),
+    Step.NOT_MATCHED: (None, FAIL, FAIL, FAIL, FAIL, FAIL),
+    Step.MATCHED: (None, TLS, TLS, TLS, TLS, TLS),
 }
 
 
@@ -44,6 +46,13 @@ def test_tlsa_records_make_tls_mandatory_at_every_level(support: TlsSupport, sta
         assert policy.decide(step) is FAIL
     expected = Verdict.MATCH if state is DaneState.USABLE else VERIFY if support.verifies else TLS
     assert policy.decide(Step.READY) is expected
+
+
+@pytest.mark.parametrize("support", list(TlsSupport)[1:])
+@pytest.mark.parametrize("state", [state for state in DaneState if not state.demands_tls])
+def test_every_other_state_leaves_the_decision_to_the_level(support: TlsSupport, state: DaneState) -> None:
+    assert {state.name for state in DaneState if state.demands_tls} == {"USABLE", "UNUSABLE"}
+    assert all(TlsPolicy(support, state).decide(step) is TlsPolicy(support).decide(step) for step in Step)
 
 
 def test_no_step_after_the_220_leads_back_to_clear_text() -> None:
@@ -73,6 +82,7 @@ def test_no_step_after_the_220_leads_back_to_clear_text() -> None:
 def test_texts(reason: Reason, detail: str, line: str, alert: str) -> None:
     assert reason.text(detail) == line
     assert reason.alert(detail) == alert
+    assert reason.dane_alert == alert.removesuffix(f": {detail}")
 
 
 def test_a_detail_with_braces_stays_as_it_is() -> None:
