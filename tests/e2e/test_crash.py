@@ -1,0 +1,107 @@
+"""kill -9 while mail arrives and leaves: what was acknowledged is delivered, what was committed is there, the state directory opens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from attrs import define, field
+
+from asyncos_shell.lab.peers import Peer
+from tests.support.served import Program, serving
+
+pytestmark = pytest.mark.e2e
+
+MESSAGES, SENDERS, CRASHES = 1000, 20, 6
+SINK, DOMAIN = "192.0.2.25", "sink.test"
+PREPARED = (
+    f"listenerconfig new InboundMail public Management smtp --accept={DOMAIN}; "
+    "listenerconfig edit InboundMail hostaccess default --max_conn=1000 --max_msgs=1000; "
+    f'smtproutes new {DOMAIN} [{SINK}]; commit "as the test needs it" Y'
+)
+
+
+@define
+class Senders:
+    """Clients that send message after message, each with an id of its own, and note those that were acknowledged."""
+
+    program: Program
+    wanted: int
+    acknowledged: set[str] = field(factory=set)
+    numbers: Iterator[int] = field(factory=itertools.count)
+
+    async def run(self, clients: int) -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(clients):
+                group.create_task(self._send())
+
+    async def _send(self) -> None:
+        while len(self.acknowledged) < self.wanted:
+            with contextlib.suppress(OSError, EOFError, StopIteration, ValueError):
+                await self._session()
+            await asyncio.sleep(0.01)  # the appliance is down
+
+    async def _session(self) -> None:
+        reader, writer = await asyncio.open_connection(*self.program.socket("smtp", "InboundMail"))
+
+        async def command(text: str) -> str:
+            writer.write(text.encode())
+            while (line := await reader.readuntil(b"\n"))[3:4] == b"-":
+                pass
+            return line.decode()
+
+        try:
+            await command("")
+            await command("EHLO client.test\r\n")
+            while len(self.acknowledged) < self.wanted:
+                mark = f"message-{next(self.numbers):06d}"
+                await command("MAIL FROM:<sender@client.test>\r\n")
+                await command(f"RCPT TO:<joe@{DOMAIN}>\r\n")
+                await command("DATA\r\n")
+                if (await command(f"Subject: {mark}\r\n\r\n{'x' * 70}\r\n.\r\n")).startswith("250"):
+                    self.acknowledged.add(mark)
+        finally:
+            writer.close()
+
+
+def delivered(sink: Peer) -> list[str]:
+    return [mark.decode() for message in sink.messages for mark in re.findall(rb"message-\d{6}", message.octets)]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_every_acknowledged_message_is_delivered(tmp_path: Path, seed: int) -> None:
+    moments = random.Random(seed)
+    sink = Peer("mx.sink.test", behaviour="no-starttls")
+    await sink.start()
+    arguments = ("--map", "auto", "--map", f"{SINK}:25=127.0.0.1:{sink.port}", "--dns", "127.0.0.1:1")
+    try:
+        with contextlib.ExitStack() as stack:
+            program = await asyncio.to_thread(stack.enter_context, serving(tmp_path / "state", *arguments))
+            done = await asyncio.to_thread(program.batch, PREPARED)
+            assert (done.returncode, done.stdout) == (0, ""), done.stdout
+            senders = Senders(program, MESSAGES)
+            sending = asyncio.create_task(senders.run(SENDERS))
+            for crash in range(CRASHES):
+                share = MESSAGES * (crash + moments.random()) / CRASHES
+                while len(senders.acknowledged) < share and not sending.done():
+                    await asyncio.sleep(0.001)
+                await asyncio.sleep(moments.random() * 0.02)
+                program.kill()
+                program = await asyncio.to_thread(stack.enter_context, serving(program.state, *arguments))
+                senders.program = program
+            await asyncio.wait_for(sending, 60)
+            async with asyncio.timeout(60):
+                while missing := senders.acknowledged - set(delivered(sink)):
+                    await asyncio.sleep(0.05)
+            assert not missing
+            assert len(senders.acknowledged) >= MESSAGES
+            shown = await asyncio.to_thread(program.batch, "listenerconfig list")
+            assert "InboundMail" in shown.stdout
+    finally:
+        await sink.stop()
