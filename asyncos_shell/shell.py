@@ -7,15 +7,15 @@ single line (exec, `-c`) prints neither. Commands of one line share the session;
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Protocol
 
-from attrs import define, field
+from attrs import define
 
 from appliance_runtime.sessions import Session
 from asyncos_shell.absent import absent
 from commands.arguments import NO_BATCH, Arguments, CommandLine, split_line
-from commands.dialog import Answers, Cancelled, Conversation, EndOfInput, Interrupted, Refused, Rejected, SyntaxProblem, Terminal
+from commands.dialog import Cancelled, Conversation, EndOfInput, Interrupted, Refused, Rejected, SyntaxProblem, Terminal
 from commands.help import unknown
 from commands.registry import Command, Registry, without_secrets
 
@@ -35,22 +35,6 @@ class ShellTerminal(Terminal, Protocol):
 
     async def drained(self) -> None:
         """Wait until everything that was written has been taken."""
-
-
-@define(eq=False)
-class CommandTalk(Conversation):
-    """The conversation of one command and of the batch operations that it runs."""
-
-    parts: list[CommandTalk] = field(factory=list)
-
-    def answering(self, answers: Mapping[str, str]) -> Conversation:
-        part = CommandTalk(self.terminal, Answers(dict(answers)), at_gap=self.at_gap)
-        self.parts.append(part)
-        return part
-
-    @property
-    def any_failed(self) -> bool:
-        return self.failed or any(part.any_failed for part in self.parts)
 
 
 @define(eq=False)
@@ -138,7 +122,7 @@ class Shell:
 
     async def _complete(self, entry: CommandLine) -> bool:
         """Run one command; False = the rest of the line is dropped."""
-        talk = CommandTalk(self.terminal)
+        talk = Conversation(self.terminal)
         try:
             await self._interruptible(self._run(talk, entry))
         except (Refused, Rejected) as problem:

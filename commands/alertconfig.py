@@ -26,8 +26,9 @@ from commands.alert_subscriptions import (
 )
 from commands.answers import EMAIL_TEXT, email, integer, words
 from commands.arguments import Arguments
-from commands.dialog import Conversation, Menu, Refused, Rejected
+from commands.dialog import Conversation, Refused, Rejected
 from commands.interfaces import until_valid
+from commands.menu import Menu
 from commands.registry import Command
 
 T = TypeVar("T")

@@ -17,11 +17,11 @@ from appliance_state.model.bounces import BOUNCE_PROFILE_NAME, DEFAULT_PROFILE, 
 from appliance_state.model.fields import bounds
 from commands.answers import email, integer, text, word
 from commands.arguments import Arguments
-from commands.dialog import BLANK, INVALID, Conversation, Menu, Refused, Rejected, SyntaxProblem
+from commands.dialog import BLANK, INVALID, Conversation, Refused, Rejected, SyntaxProblem, yes_no_or_default, yes_or_no
 from commands.interfaces import until_valid
+from commands.menu import Menu
 from commands.registry import Command
 
-YES_NO_OR_DEFAULT = "Please answer Yes, No or Default."
 NAME_TAKEN = "Profile name already in use"
 NAME_START = "The bounce profile name must start with a letter or underscore"
 DEFAULT_STAYS = "The default profile may not be deleted"
@@ -116,20 +116,7 @@ async def _switch(talk: Conversation, question: str, profile: BounceProfile, *, 
     if _is_default(profile):
         return await talk.confirm(f"{question} (Yes/No)", key=key, default=bool(default))
 
-    def parse(answer: str) -> bool | None:
-        match answer.lower():
-            case "":
-                return default
-            case "y" | "yes":
-                return True
-            case "n" | "no":
-                return False
-            case "d" | "default":
-                return None
-        raise Rejected(YES_NO_OR_DEFAULT)
-
-    shown = "D" if default is None else "Y" if default else "N"
-    return await talk._until(f"{question} (Yes/No/Default) ", f"[{shown}]> ", parse, key=key, inline=True)
+    return await talk.decide(question, key=key, default=default, shown="D")
 
 
 async def new_profile(talk: Conversation, config: Config) -> BounceProfile:
@@ -328,12 +315,7 @@ def with_settings(profile: BounceProfile, settings: list[str]) -> BounceProfile:
 def _setting(profile: BounceProfile, key: str, value: str) -> Any:
     own = _is_default(profile)
     if key in SWITCHES:
-        switches: dict[str, bool | None] = {"yes": True, "y": True, "no": False, "n": False}
-        if not own:
-            switches["default"] = None
-        if value.lower() not in switches:
-            raise Rejected("Please answer Yes or No." if own else YES_NO_OR_DEFAULT)
-        return switches[value.lower()]
+        return yes_or_no(value) if own else yes_no_or_default(value)
     if key == "bounce_address":
         if value.lower() == "none":
             return None

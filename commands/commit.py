@@ -167,7 +167,6 @@ async def _commit_batch(talk: Conversation, session: Session, args: Arguments) -
         raise SyntaxProblem("Unknown option.", f"--conflict={conflict}")
     door = talk.answering({"comment": comment, "rollback": rollback, "conflict": conflict})
     await commit(door, session)
-    talk.failed = talk.failed or door.failed
 
 
 def changes_text(draft: Draft, timezone: str, base_date: str) -> str:

@@ -8,8 +8,9 @@ from appliance_state.model.delivery import DeliverySettings
 from appliance_state.model.fields import bounds
 from commands.answers import integer
 from commands.arguments import Arguments
-from commands.dialog import Conversation, Menu
+from commands.dialog import Conversation
 from commands.interfaces import pick_row
+from commands.menu import Menu
 from commands.registry import Command
 
 AUTO = "Auto"

@@ -1,4 +1,4 @@
-"""All that a command may do to its operator: say, show, ask, choose, confirm, paste, and menus.
+"""All that a command may do to its operator: say, show, ask, choose, confirm, paste. Menus: `menu.py`.
 
 One code path serves a terminal, SSH, a pipe, and a batch line. A `Conversation` asks its `Terminal`; a batch
 conversation takes the answers from the arguments of the line instead, a question without one takes its default, and
@@ -9,19 +9,18 @@ Layout (conventions.md 4): every question block is preceded by exactly one blank
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 T = TypeVar("T")
-C = TypeVar("C")
 
 MAX_ANSWER = 4096
 MAX_PASTE = 1024 * 1024
 BLANK = "The value cannot be blank."
 YES_OR_NO = "Please answer Yes or No."
+YES_NO_OR_DEFAULT = "Please answer Yes, No or Default."
 INVALID = "That value is not valid."
 
 
@@ -96,6 +95,8 @@ class Conversation:
     terminal: Terminal
     answers: Answers | None = None
     failed: bool = False
+    parts: list[Conversation] = field(factory=list)
+    """the batch operations that were run in this one"""
     unrecorded: int = 0
     """answers accepted in the operation that is under way"""
     at_gap: bool = True
@@ -110,7 +111,14 @@ class Conversation:
 
     def answering(self, answers: Mapping[str, str]) -> Conversation:
         """This conversation as a batch one that answers with `answers` (by question key)."""
-        return Conversation(self.terminal, Answers(dict(answers)), at_gap=self.at_gap)
+        part = Conversation(self.terminal, Answers(dict(answers)), at_gap=self.at_gap)
+        self.parts.append(part)
+        return part
+
+    @property
+    def any_failed(self) -> bool:
+        """Whether this or one of its batch operations counts as failed."""
+        return self.failed or any(part.any_failed for part in self.parts)
 
     # -- output ---------------------------------------------------------------------------------------------------
 
@@ -167,7 +175,7 @@ class Conversation:
                 raise Rejected(BLANK)
             return default
 
-        return await self._until(question, "> " if bare else f"[{text}]> ", read, key=key, default=default, words=words)
+        return await self.question(question, "> " if bare else f"[{text}]> ", read, key=key, default=default, words=words)
 
     async def ask_optional(
         self, question: str, parse: Callable[[str], T], *, key: str, bare: bool = False, words: Sequence[str] = ()
@@ -177,7 +185,7 @@ class Conversation:
         def read(answer: str) -> tuple[T | None]:
             return (parse(answer) if answer else None,)
 
-        return (await self._until(question, "> " if bare else "[]> ", read, key=key, default=(None,), words=words))[0]
+        return (await self.question(question, "> " if bare else "[]> ", read, key=key, default=(None,), words=words))[0]
 
     async def select(self, question: str, parse: Callable[[str], T], *, key: str, bare: bool = False, words: Sequence[str] = ()) -> T:
         """Ask for something that exists. An empty answer cancels the operation (Cancelled)."""
@@ -187,7 +195,7 @@ class Conversation:
                 raise Cancelled
             return parse(answer)
 
-        return await self._until(question, "> " if bare else "[]> ", read, key=key, words=words)
+        return await self.question(question, "> " if bare else "[]> ", read, key=key, words=words)
 
     async def choose(
         self,
@@ -212,7 +220,7 @@ class Conversation:
                 return values[number - 1]
             return _option(answer, options, aliases)
 
-        return await self._until(
+        return await self.question(
             question,
             f"[{'' if number is None else number}]> ",
             read,
@@ -250,7 +258,7 @@ class Conversation:
                 check(chosen)
             return chosen
 
-        return await self._until(
+        return await self.question(
             question, f"[{numbers}]> ", read, key=key, default=list(default) or None, words=[text for _, text in options]
         )
 
@@ -260,16 +268,22 @@ class Conversation:
             return True
 
         def read(answer: str) -> bool:
-            match answer.lower():
-                case "":
-                    return default
-                case "y" | "yes":
-                    return True
-                case "n" | "no":
-                    return False
-            raise Rejected(YES_OR_NO)
+            return yes_or_no(answer) if answer else default
 
-        return await self._until(f"{question} ", f"[{'Y' if default else 'N'}]> ", read, key=key, default=default, inline=True)
+        return await self.question(f"{question} ", f"[{'Y' if default else 'N'}]> ", read, key=key, default=default, inline=True)
+
+    async def decide(
+        self, question: str, *, key: str, default: bool | None, shown: str, check: Callable[[bool | None], None] = lambda _: None
+    ) -> bool | None:
+        """A question that is answered Yes, No or Default (None). `shown`: the word for Default in the prompt; `check` may raise Rejected."""
+
+        def read(answer: str) -> bool | None:
+            value = yes_no_or_default(answer) if answer else default
+            check(value)
+            return value
+
+        prompt = shown if default is None else "Y" if default else "N"
+        return await self.question(f"{question} (Yes/No/Default) ", f"[{prompt}]> ", read, key=key, default=(default,), inline=True)
 
     async def hidden(self, prompt: str, *, key: str, gap: bool = True) -> str:
         """A secret, typed on one line behind `prompt` (which gets one trailing blank). May be empty; the caller decides."""
@@ -303,39 +317,6 @@ class Conversation:
                 return "\n".join(lines)
             self.fail("The pasted text is too long.")
 
-    async def until_interrupted(self, source: AsyncIterator[str]) -> None:
-        """Print lines as they come. With a keyboard until Ctrl-C, else until the source or the input ends."""
-        listening = asyncio.ensure_future(self._interruption())
-        try:
-            while True:
-                following = asyncio.ensure_future(anext(source, None))
-                try:
-                    await asyncio.wait((following, listening), return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    if not following.done():
-                        following.cancel()
-                        await asyncio.wait((following,))
-                if following.cancelled() or listening.done():
-                    listening.result()
-                    return
-                line = following.result()
-                if line is None:
-                    return
-                self.say(line)
-        finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
-
-    async def _interruption(self) -> None:
-        """Swallow input until there is no more of it. Errors: Interrupted, EndOfInput with a keyboard."""
-        while True:
-            try:
-                await self.terminal.read_line("")
-            except EndOfInput:
-                if self.terminal.keyboard:
-                    raise
-                return
-
     async def menu(self, words: Sequence[tuple[str, str]]) -> str:
         """The menu of an operation list; the answer in upper case, "" = one level up."""
         rows = [f"- {word} - {summary}" for word, summary in words]
@@ -345,9 +326,9 @@ class Conversation:
         self.at_gap = False
         return answer.upper() if len(answer) <= MAX_ANSWER else answer
 
-    async def _until(
+    async def question(
         self,
-        question: str,
+        text: str,
         prompt: str,
         read: Callable[[str], T],
         *,
@@ -356,6 +337,11 @@ class Conversation:
         words: Sequence[str] = (),
         inline: bool = False,
     ) -> T:
+        """Ask until `read` accepts (it may raise Rejected or Cancelled); the other questions are forms of this one.
+
+        `inline`: the prompt stands on the line of the text. Errors in batch, where nothing is asked: SyntaxProblem for an answer
+        that is not given and has no `default`, Rejected.
+        """
         if self.answers is not None:
             given = self.answers.take(key)
             if given is None and default is None:
@@ -367,11 +353,11 @@ class Conversation:
         while True:
             self.gap()
             if inline:
-                *first, last = question.split("\n")
+                *first, last = text.split("\n")
                 self._write("".join(f"{line}\n" for line in first))
                 line = await self.terminal.read_line(f"{last}{prompt}", words=words)
             else:
-                self._write(f"{question}\n" if question else "")
+                self._write(f"{text}\n" if text else "")
                 line = await self.terminal.read_line(prompt, words=words)
             self.at_gap, self.wrote = False, True
             try:
@@ -397,6 +383,26 @@ def _accepted(line: str) -> str:
     return answer
 
 
+def yes_or_no(answer: str) -> bool:
+    """Errors: Rejected."""
+    match answer.lower():
+        case "y" | "yes":
+            return True
+        case "n" | "no":
+            return False
+    raise Rejected(YES_OR_NO)
+
+
+def yes_no_or_default(answer: str) -> bool | None:
+    """None = Default. Errors: Rejected."""
+    if answer.lower() in ("d", "default"):
+        return None
+    try:
+        return yes_or_no(answer)
+    except Rejected:
+        raise Rejected(YES_NO_OR_DEFAULT) from None
+
+
 def _option(answer: str, options: Sequence[tuple[T, str]], aliases: Callable[[T], Iterable[str]] | None = None) -> T:
     if answer.isascii() and answer.isdigit() and len(answer) < 10 and 1 <= int(answer) <= len(options):
         return options[int(answer) - 1][0]
@@ -419,60 +425,3 @@ def _options(answer: str, options: Sequence[tuple[T, str]]) -> list[T]:
         else:
             chosen.add(values.index(_option(part, options)))
     return [values[n] for n in sorted(chosen)]
-
-
-@frozen
-class Operation(Generic[C]):
-    word: str
-    summary: str
-    run: Callable[[Conversation, C], Awaitable[None]]
-    when: Callable[[C], bool]
-    listed: bool
-
-
-@define
-class Menu(Generic[C]):
-    """Operations that an operator picks by word. Declared once; used for the text, dispatch and completion."""
-
-    status: Callable[[C], str | None] | None = None
-    """text of the block that is printed before the menu each time"""
-    operations: list[Operation[C]] = field(factory=list)
-
-    def operation(
-        self, word: str, summary: str, *, when: Callable[[C], bool] = lambda _: True, listed: bool = True
-    ) -> Callable[[Callable[[Conversation, C], Awaitable[None]]], Callable[[Conversation, C], Awaitable[None]]]:
-        """Declare an operation. Where `when` is false the word is not shown and unknown; `listed=False`: understood, not shown."""
-
-        def declare(run: Callable[[Conversation, C], Awaitable[None]]) -> Callable[[Conversation, C], Awaitable[None]]:
-            self.operations.append(Operation(word, summary, run, when, listed))
-            return run
-
-        return declare
-
-    async def run(self, talk: Conversation, subject: C) -> None:
-        """Status block and menu, again after every operation, until an empty answer."""
-        while True:
-            if self.status and (text := self.status(subject)):
-                talk.show(text)
-            chosen = await self._pick(talk, subject)
-            if chosen is None:
-                return
-            talk.unrecorded = 0
-            try:
-                await chosen.run(talk, subject)
-            except Cancelled:
-                pass
-            except Refused as refusal:
-                talk.fail(str(refusal))
-            talk.unrecorded = 0
-
-    async def _pick(self, talk: Conversation, subject: C) -> Operation[C] | None:
-        while True:
-            possible = [operation for operation in self.operations if operation.when(subject)]
-            word = await talk.menu([(operation.word, operation.summary) for operation in possible if operation.listed])
-            if not word:
-                return None
-            for operation in possible:
-                if operation.word == word:
-                    return operation
-            talk.fail(f'Unknown option "{word.lower() if len(word) <= 64 else word[:64].lower() + "..."}".')

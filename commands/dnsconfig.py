@@ -15,8 +15,9 @@ from appliance_state.names import DOMAIN_RULES
 from appliance_state.table import Table
 from commands.answers import integer, ip_address, port, words
 from commands.arguments import Arguments
-from commands.dialog import Conversation, Menu, Refused, Rejected
+from commands.dialog import Conversation, Refused, Rejected
 from commands.interfaces import pick_row
+from commands.menu import Menu
 from commands.registry import Command
 
 DNS_PORT: int = default_of(DnsServer, "port")

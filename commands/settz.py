@@ -8,7 +8,8 @@ from attrs import evolve
 
 from appliance_runtime.sessions import Session
 from commands.arguments import Arguments
-from commands.dialog import Conversation, Menu, Rejected
+from commands.dialog import Conversation, Rejected
+from commands.menu import Menu
 from commands.registry import Command
 
 

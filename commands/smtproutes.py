@@ -12,7 +12,8 @@ from appliance_state.model.routes import ALL_DOMAINS, MAX_ROUTES, SmtpRoute
 from appliance_state.names import HOSTNAME_RULES
 from appliance_state.table import Table
 from commands.arguments import Arguments
-from commands.dialog import Conversation, Menu, Refused, Rejected, SyntaxProblem
+from commands.dialog import Conversation, Refused, Rejected, SyntaxProblem
+from commands.menu import Menu
 from commands.partial_domains import is_domain
 from commands.registry import Command
 from commands.route_text import file_text, hosts_text, read_file, read_hosts

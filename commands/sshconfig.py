@@ -12,7 +12,8 @@ from appliance_state.model.users import User
 from appliance_state.table import evolve
 from commands.answers import integer
 from commands.arguments import Arguments
-from commands.dialog import Conversation, Menu, Refused, Rejected
+from commands.dialog import Conversation, Refused, Rejected
+from commands.menu import Menu
 from commands.registry import Command
 
 KEY_TYPES = frozenset(

@@ -6,7 +6,8 @@ from appliance_runtime.sessions import Session
 from commands.certconfig import authorities, certificate
 from commands.certconfig.banner import banner
 from commands.certconfig.batch import USAGE, batch
-from commands.dialog import Conversation, Menu
+from commands.dialog import Conversation
+from commands.menu import Menu
 from commands.registry import Command
 
 menu: Menu[Session] = Menu(status=lambda session: banner(session.draft.config))

@@ -15,7 +15,8 @@ from appliance_state.certificates.pem import certificate_pem
 from appliance_state.model.certificates import CertificateAuthorities
 from commands.certconfig.files import ask_export_file, ask_import_file, write_file
 from commands.certconfig.profiles import ask_fqdn, date_of, log_fqdn, refusing
-from commands.dialog import Cancelled, Conversation, Menu, Refused
+from commands.dialog import Cancelled, Conversation, Refused
+from commands.menu import Menu
 
 EMPTY = "The custom certificate authorities list is empty. Import a list first."
 NO_CUSTOM = "There are no custom certificates."

@@ -15,7 +15,8 @@ from commands.certconfig.files import ask_export_file, write_file
 from commands.certconfig.listing import certificate_table
 from commands.certconfig.profiles import ask_profile, has_profiles
 from commands.certconfig.usage import used_by
-from commands.dialog import INVALID, Cancelled, Conversation, Menu, Refused
+from commands.dialog import INVALID, Cancelled, Conversation, Refused
+from commands.menu import Menu
 from commands.print_sections.certificates import certificates_text
 
 SHORTEST_PASSPHRASE, LONGEST_PASSPHRASE = 6, 128

@@ -11,7 +11,8 @@ from commands.destconfig.domains import DEFAULT_STAYS, USE_DEFAULT, existing_dom
 from commands.destconfig.ini import file_text, read_file
 from commands.destconfig.listing import detail_all_text, detail_text, list_text
 from commands.destconfig.questions import default_questions, entry_questions
-from commands.dialog import Conversation, Menu
+from commands.dialog import Conversation
+from commands.menu import Menu
 from commands.table_files import ImportProblem, export_text, import_failed, import_text, imported
 
 ALL = "ALL"

@@ -11,9 +11,10 @@ from appliance_runtime.sessions import Session
 from appliance_state.model import Config
 from appliance_state.model.interfaces import INTERFACE_NAME, InterfaceGroup
 from commands.answers import integer
-from commands.dialog import Conversation, Menu, Refused, Rejected
+from commands.dialog import Conversation, Refused, Rejected
 from commands.interfaceconfig.questions import NAME_RULE
 from commands.interfaces import pick_row
+from commands.menu import Menu
 
 NO_GROUPS = "There are currently no IP groups configured."
 

@@ -9,10 +9,11 @@ from appliance_state.model import Config
 from appliance_state.model.interfaces import MAX_INTERFACES, Interface
 from appliance_state.table import evolve
 from commands.answers import integer
-from commands.dialog import Cancelled, Conversation, Menu, Refused
+from commands.dialog import Cancelled, Conversation, Refused
 from commands.interfaceconfig.groups import menu as groups_menu
 from commands.interfaceconfig.questions import ask_interface
 from commands.interfaces import interface_rows, users_of, with_interface
+from commands.menu import Menu
 
 SSH_OFF = "Warning: SSH will be disabled on the interface you are currently logged into."
 NO_HTTPS = "Warning: No interface will offer HTTPS after this change."

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from appliance_state.access_sources import mapping_new, mapping_original
 from appliance_state.hat_text import TableError
 from appliance_state.model.listeners import DomainMapping, Listener
-from commands.dialog import INVALID, Cancelled, Conversation, Menu, Refused, Rejected
+from commands.dialog import INVALID, Cancelled, Conversation, Refused, Rejected
 from commands.listenerconfig.edited import EditedListener
 from commands.listenerconfig.hat_table import replaced, without
 from commands.listenerconfig.listings import domain_map_status
 from commands.listenerconfig.rat_text import MAX_MAPPINGS, TOO_MANY, check_mapping, domain_map_text, parse_domain_map
+from commands.menu import Menu
 from commands.table_files import export_text, import_text, imported
 
 ORIGINAL = """\

@@ -7,13 +7,14 @@ from appliance_state.model.fields import bounds
 from appliance_state.model.listeners import CleanSmtp, Listener, ListenerType
 from commands.answers import domain, integer
 from commands.certificate_choice import choose_certificate
-from commands.dialog import Cancelled, Conversation, Menu, Refused
+from commands.dialog import Cancelled, Conversation, Refused
 from commands.listenerconfig.binding import NO_INTERFACES, ask_binding, new_name
 from commands.listenerconfig.domain_map import menu as domain_map_menu
 from commands.listenerconfig.edited import EditedListener, ask_listener
 from commands.listenerconfig.hostaccess import menu as host_access_menu
 from commands.listenerconfig.listings import summary
 from commands.listenerconfig.recipients import menu as recipients_menu
+from commands.menu import Menu
 
 menu: Menu[EditedListener] = Menu(status=lambda edited: "\n".join(summary(edited.config, edited.listener)))
 setup_menu: Menu[EditedListener] = Menu()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from appliance_state.access_sources import ALL
 from appliance_state.hat_text import TableError, host_access_text, parse_host_access
 from appliance_state.model.listeners import Listener, MailFlowPolicy, SenderGroup
-from commands.dialog import Cancelled, Conversation, Menu, Refused, Rejected
+from commands.dialog import Cancelled, Conversation, Refused, Rejected
 from commands.listenerconfig.edited import EditedListener, pick
 from commands.listenerconfig.entries import ask_entry, ask_policy, new_group_name, new_policy_name
 from commands.listenerconfig.hat_table import (
@@ -26,6 +26,7 @@ from commands.listenerconfig.listings import group_row, host_access_status
 from commands.listenerconfig.parameters import ask_parameters
 from commands.listenerconfig.sendergroup import EditedGroup
 from commands.listenerconfig.sendergroup import menu as group_menu
+from commands.menu import Menu
 from commands.table_files import export_text, import_text, imported
 
 ALL_STAYS = f'The entry "{ALL}" cannot be deleted.'

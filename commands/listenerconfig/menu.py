@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from appliance_runtime.sessions import Session
 from appliance_state.model import Config
-from commands.dialog import Conversation, Menu
+from commands.dialog import Conversation
 from commands.listenerconfig import edit as edit_menu
 from commands.listenerconfig import global_setup
 from commands.listenerconfig import new as new_dialog
 from commands.listenerconfig.edited import ask_listener
 from commands.listenerconfig.listings import NO_LISTENERS, listener_rows
+from commands.menu import Menu
 
 
 def status_text(config: Config) -> str:

@@ -20,7 +20,6 @@ from commands.listenerconfig.listings import size_text
 from commands.listenerconfig.responses import ask_code, ask_text
 
 DEFAULT = "Default"
-YES_NO_OR_DEFAULT = "Please answer Yes, No or Default."
 SIZE_RULE = "The maximum message size must be at least 1 kilobyte. Add a trailing k for kilobytes, M for megabytes, or no letter for bytes."
 NO_OVERRIDE = "The default policy parameters override the host name. Answer Yes or Default."
 TLS_NOTE = """\
@@ -118,24 +117,7 @@ async def _switch(
     if not inherits:
         return await talk.confirm(question, key=key, default=bool(state))
 
-    def parse(answer: str) -> bool | None:
-        value = _yes_no_or_default(answer) if answer else state
-        check(value)
-        return value
-
-    shown = DEFAULT if state is None else "Y" if state else "N"
-    return await talk._until(f"{question} (Yes/No/Default) ", f"[{shown}]> ", parse, key=key, default=(state,), inline=True)
-
-
-def _yes_no_or_default(answer: str) -> bool | None:
-    match answer.lower():
-        case "y" | "yes":
-            return True
-        case "n" | "no":
-            return False
-        case "d" | "default":
-            return None
-    raise Rejected(YES_NO_OR_DEFAULT)
+    return await talk.decide(question, key=key, default=state, shown=DEFAULT, check=check)
 
 
 async def _ask_override(talk: Conversation, current: PolicyParameters, default: PolicyParameters | None) -> str | None:

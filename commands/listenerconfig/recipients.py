@@ -12,12 +12,13 @@ from appliance_state.access_sources import ALL, recipient_pattern
 from appliance_state.hat_text import TableError
 from appliance_state.model.listeners import Access, Listener, RatEntry
 from commands.answers import words
-from commands.dialog import Conversation, Menu, Refused, Rejected
+from commands.dialog import Conversation, Refused, Rejected
 from commands.listenerconfig.edited import EditedListener
 from commands.listenerconfig.hat_table import moved, without
 from commands.listenerconfig.listings import recipient_access_status
 from commands.listenerconfig.rat_text import CODES, parse_recipient_access, recipient_access_text
 from commands.listenerconfig.responses import ask_code, ask_text
+from commands.menu import Menu
 from commands.table_files import export_text, import_text, imported
 
 _PARTIAL_AND_USERS = """\

@@ -10,11 +10,12 @@ from attrs import define
 
 from appliance_state.hat_text import entry_lines
 from appliance_state.model.listeners import Listener, Sender, SenderGroup
-from commands.dialog import Conversation, Menu, Refused
+from commands.dialog import Conversation, Refused
 from commands.listenerconfig.edited import EditedListener, pick
 from commands.listenerconfig.entries import ask_entry, new_group_name
 from commands.listenerconfig.hat_table import check_limits, is_all, moved, replaced, without
 from commands.listenerconfig.hosts import FORMS, sources
+from commands.menu import Menu
 
 NO_HOSTS = "There are no hosts in this sender group."
 

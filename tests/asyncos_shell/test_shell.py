@@ -13,8 +13,9 @@ from commands import exit as exit_command
 from commands import sethostname
 from commands.answers import integer
 from commands.arguments import Arguments
-from commands.dialog import Conversation, Menu, Refused
+from commands.dialog import Conversation, Refused
 from commands.help import help_command
+from commands.menu import Menu
 from commands.registry import Command, Registry
 from tests.support.appliance import make_session
 from tests.support.wire import make_terminal, person, soon, until

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from commands.answers import email, file_name, hostname, integer, ipv4, ipv6, port, text
-from commands.dialog import Cancelled, Conversation, EndOfInput, Interrupted, Menu, Refused, Rejected, SyntaxProblem
+from commands.dialog import Cancelled, Conversation, EndOfInput, Interrupted, Refused, Rejected, SyntaxProblem
+from commands.menu import Menu
 from tests.support.terminal import CTRL_C, ScriptedTerminal
 
 LIST = [("no", "No"), ("preferred", "Preferred"), ("required", "Required")]
@@ -190,3 +191,28 @@ def test_parsers(parse: Callable[[str], object], good: list[str], bad: list[str]
     for answer in bad:
         with pytest.raises(Rejected):
             parse(answer)
+
+
+async def test_a_failed_batch_operation_is_the_failure_of_the_whole() -> None:
+    talk = Conversation(ScriptedTerminal([]))
+    assert not talk.any_failed
+    talk.answering({}).answering({}).fail("no")
+    assert talk.any_failed and not talk.failed
+
+
+@pytest.mark.parametrize(
+    ("default", "prompt", "answer", "value"),
+    [
+        (None, "Default", "", None),
+        (True, "Y", "", True),
+        (False, "N", "", False),
+        (True, "Y", "d", None),
+        (None, "Default", "NO", False),
+        (None, "Default", "yes", True),
+    ],
+)
+async def test_yes_no_or_default(default: bool | None, prompt: str, answer: str, value: bool | None) -> None:
+    terminal = ScriptedTerminal(["perhaps", answer])
+    assert await Conversation(terminal).decide("Really?", key="k", default=default, shown="Default") is value
+    question = f"Really? (Yes/No/Default) [{prompt}]> "
+    assert terminal.screen == f"{question}perhaps\nPlease answer Yes, No or Default.\n\n{question}{answer}\n"

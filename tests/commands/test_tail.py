@@ -120,6 +120,15 @@ async def test_batch_that_follows_prints_lines_only(session: Session) -> None:
     assert len(terminal.screen.splitlines()) == 2
 
 
+async def test_input_that_has_ended_already_hides_no_line(session: Session) -> None:
+    write(session, *(f"user-{n}" for n in range(12)))
+    assert COMMAND.batch is not None
+    terminal = Keyboard([], keyboard=False, shown=0)
+    terminal.enough.set()
+    await COMMAND.batch(Conversation(terminal), session, Arguments(["cli_logs"]))
+    assert users(terminal.screen) == [f"user-{n}" for n in range(2, 12)]
+
+
 async def test_batch_without_following(session: Session) -> None:
     write(session, *(f"user-{n}" for n in range(12)))
     screen, failed = await run_batch(COMMAND, session, "tail CLI_logs --no-follow")

@@ -58,7 +58,7 @@ async def type_dialog(
     except Refused as refusal:
         talk.fail(str(refusal))
     assert not terminal.answers, f"answers left: {terminal.answers!r}\n{terminal.screen}"
-    return terminal.screen, talk.failed
+    return terminal.screen, talk.any_failed
 
 
 async def run_dialog(command: Command | Any, session: Session, answers: Sequence[str]) -> str:
@@ -83,4 +83,4 @@ async def run_batch(command: Command, session: Session, line: str) -> tuple[str,
         talk.fail(
             f"Invalid arguments when processing {command.name}:\n{problem}" + ("" if problem.token is None else f"\n: '{problem.token}'")
         )
-    return terminal.screen, talk.failed
+    return terminal.screen, talk.any_failed
