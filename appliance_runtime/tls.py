@@ -1,8 +1,7 @@
 """TLS contexts from certificate profiles and SSL settings; what a handshake left to be looked at.
 
-A context is built at commit and shared by all its connections: building one costs milliseconds. Security level of a
-context (tls-tools.md 1): `@SECLEVEL` of the cipher string, else 0 with TLS 1.0 or 1.1, else 1 for outgoing
-connections and for an own RSA key under 2048 bits, else 2.
+A context is built at commit and shared by all its connections: building one costs milliseconds. Security levels:
+`appliance_state.ciphers`. Renegotiation means TLS 1.2 and older; TLS 1.3 has none.
 """
 
 from __future__ import annotations
@@ -15,16 +14,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from attrs import field, frozen
-from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
-_VERSIONS = {
-    "tlsv1": ssl.TLSVersion.TLSv1,
-    "tlsv1_1": ssl.TLSVersion.TLSv1_1,
-    "tlsv1_2": ssl.TLSVersion.TLSv1_2,
-    "tlsv1_3": ssl.TLSVersion.TLSv1_3,
-}
+from appliance_state.certificates.keys import describe_key, read_sealed_key
+from appliance_state.certificates.pem import NotReadable, read_certificate
+from appliance_state.ciphers import OUTGOING_LEVEL, SERVER_LEVEL, WEAK_KEY_LEVEL, restrict
+
+STRONG_RSA_BITS = 2048
+_OP_ALLOW_CLIENT_RENEGOTIATION = 0x100
+"""of OpenSSL 3, which refuses it otherwise; Python has no name for it"""
 
 
 class UnusableContext(Exception):
@@ -41,9 +39,12 @@ class Credentials:
 
     @property
     def weak(self) -> bool:
-        """An RSA key under 2048 bits, which needs security level 1."""
-        key = x509.load_pem_x509_certificate(self.certificate.encode()).public_key()
-        return isinstance(key, rsa.RSAPublicKey) and key.key_size < 2048
+        """An RSA key under 2048 bits, which needs a lower security level. Errors: UnusableContext."""
+        try:
+            kind, bits, _ = describe_key(read_certificate(self.certificate))
+        except NotReadable:
+            raise UnusableContext("the certificate cannot be read") from None
+        return kind == "rsa" and bits is not None and bits < STRONG_RSA_BITS
 
 
 def server_context(
@@ -52,9 +53,8 @@ def server_context(
 ) -> ssl.SSLContext:  # fmt: skip
     """For listeners and HTTPS. `verify`, `anchors` (DER): client certificates. Errors: UnusableContext."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    _configure(context, methods, ciphers, 1 if credentials.weak else 2)
-    if not renegotiation:
-        context.options |= ssl.OP_NO_RENEGOTIATION
+    _configure(context, methods, ciphers, WEAK_KEY_LEVEL if credentials.weak else SERVER_LEVEL)
+    context.options |= _OP_ALLOW_CLIENT_RENEGOTIATION if renegotiation else ssl.OP_NO_RENEGOTIATION
     _load(context, credentials)
     if verify is not ssl.CERT_NONE:
         _trust(context, anchors)
@@ -63,23 +63,23 @@ def server_context(
 
 
 def client_context(credentials: Credentials | None, *, methods: frozenset[str], ciphers: str) -> ssl.SSLContext:
-    """For outgoing connections: the handshake accepts any certificate, verification comes afterwards. Errors: UnusableContext."""
+    """For outgoing connections: the handshake accepts any certificate, verification comes afterwards. Errors: UnusableContext.
+
+    What was verified after the handshake must not change behind it: renegotiation is refused (RFC 9325 3.4).
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    _configure(context, methods, ciphers, 1)
+    _configure(context, methods, ciphers, OUTGOING_LEVEL)
+    context.options |= ssl.OP_NO_RENEGOTIATION
     if credentials:
         _load(context, credentials)
     return context
 
 
 def _configure(context: ssl.SSLContext, methods: frozenset[str], ciphers: str, level: int) -> None:
-    versions = [_VERSIONS[name] for name in _VERSIONS if name in methods]
-    if methods & {"tlsv1", "tlsv1_1"}:
-        level = 0
     try:
-        context.minimum_version, context.maximum_version = versions[0], versions[-1]
-        context.set_ciphers(ciphers if "@SECLEVEL" in ciphers.upper() else f"{ciphers}:@SECLEVEL={level}")
+        restrict(context, methods, ciphers, level)
     except (ssl.SSLError, ValueError) as error:
         raise UnusableContext(tls_error_text(error)) from error
 
@@ -88,11 +88,10 @@ def _load(context: ssl.SSLContext, credentials: Credentials) -> None:
     """Python reads keys from files only: the key goes there encrypted, under a passphrase that is never stored."""
     passphrase = secrets.token_bytes(24).hex().encode()
     try:
-        key = serialization.load_pem_private_key(credentials.private_key, None)
-        sealed = key.private_bytes(
+        sealed = read_sealed_key(credentials.private_key).private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(passphrase)
         )
-    except (ValueError, TypeError) as error:
+    except (NotReadable, ValueError, TypeError) as error:
         raise UnusableContext("the private key cannot be read") from error
     descriptor, path = tempfile.mkstemp(prefix="asyncos-", suffix=".pem")
     try:
@@ -125,7 +124,9 @@ def tls_error_text(error: BaseException) -> str:
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | EOFError):
         return "EOF"
     if isinstance(error, ssl.SSLError):
-        return error.reason.lower().replace("_", " ") if error.reason else "unknown TLS error"
+        # Errors that Python raises itself, without OpenSSL, have no reason at all.
+        reason = getattr(error, "reason", None)
+        return reason.lower().replace("_", " ") if reason else "unknown TLS error"
     if isinstance(error, TimeoutError):
         return "timeout"
     if isinstance(error, OSError) and error.errno:

@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import Any
 
 import attrs
-from cryptography import x509
 
+from appliance_state.certificates.names import COMMON_NAME, names_of, shown, value_of
+from appliance_state.certificates.pem import NotReadable, read_certificate
 from appliance_state.model.certificates import KeyMaterial, SecretRef
 from appliance_state.model.fields import Choice
 
@@ -75,13 +76,11 @@ def key(entry: Any) -> str:
 def certificate_text(pem: str) -> str:
     """`certificate CN=mail.partner.com, serial 0A1B`: how key material appears in reports."""
     try:
-        certificate = x509.load_pem_x509_certificate(pem.encode())
-        names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-        common_name = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(names[-1].value)) if names else ""
-        serial = f"{certificate.serial_number:X}"
-        return f"certificate CN={common_name}, serial {serial.zfill(len(serial) + len(serial) % 2)}"
-    except ValueError:
+        names = names_of(read_certificate(pem))
+    except NotReadable:
         return "certificate (unreadable)"
+    serial = f"{names.serial:X}"
+    return f"certificate CN={shown(value_of(names.subject, COMMON_NAME))}, serial {serial.zfill(len(serial) + len(serial) % 2)}"
 
 
 def label(value: Any) -> str:

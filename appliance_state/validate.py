@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-
+from appliance_state.certificates.keys import belongs, read_sealed_key
+from appliance_state.certificates.pem import NotReadable, read_certificate
+from appliance_state.ciphers import OUTGOING_LEVEL, SERVER_LEVEL, usable
 from appliance_state.model import Config
 from appliance_state.model.certificates import CertificateProfile, SecretRef
 from appliance_state.model.destinations import DEFAULT_DOMAIN, DaneSupport, TlsSupport
 from appliance_state.model.interfaces import DEMO, SERVICES
 from appliance_state.model.listeners import ReceivingTls
+from appliance_state.model.tls_settings import TLS_SERVICES, gap_problem, service_title
 from appliance_state.model.users import Role
 
 Reveal = Callable[[SecretRef], bytes]
@@ -28,6 +29,7 @@ def problems(config: Config, reveal: Reveal) -> list[str]:
         *_sockets(config),
         *_keys(config, reveal),
         *_destinations(config),
+        *_tls(config),
         *_accounts(config),
         *_others(config),
     ]
@@ -119,11 +121,8 @@ def key_problem(profile: CertificateProfile, reveal: Reveal) -> str | None:
     if material.private_key is None:
         return f'Certificate "{profile.name}" has no private key.'
     try:
-        certificate = x509.load_pem_x509_certificate(material.certificate.encode())
-        key = serialization.load_pem_private_key(reveal(material.private_key), None)
-        form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        matches = key.public_key().public_bytes(*form) == certificate.public_key().public_bytes(*form)
-    except (ValueError, TypeError, KeyError):
+        matches = belongs(read_sealed_key(reveal(material.private_key)), read_certificate(material.certificate))
+    except (NotReadable, ValueError, KeyError):
         return f'Certificate "{profile.name}" cannot be loaded.'
     return None if matches else f'Certificate "{profile.name}": the private key does not match the certificate.'
 
@@ -136,6 +135,19 @@ def _destinations(config: Config) -> Iterator[str]:
             continue
         if (entry.tls_support or default.tls_support) is TlsSupport.NO:
             yield f'Destination "{entry.domain}": DANE needs TLS support.'
+
+
+def _tls(config: Config) -> Iterator[str]:
+    """Rule 12."""
+    for service, name in TLS_SERVICES.items():
+        methods = config.ssl.methods(service)
+        level = OUTGOING_LEVEL if service == "outbound" else SERVER_LEVEL
+        if not methods:
+            yield f"{service_title(service)}: no TLS method is enabled."
+        elif gap := gap_problem(methods):
+            yield f"{service_title(service)}: {gap}"
+        elif not usable(config.ssl.ciphers(service), methods, level):
+            yield f"The {name} cipher list selects no cipher."
 
 
 def _accounts(config: Config) -> Iterator[str]:
@@ -158,10 +170,10 @@ def warnings(config: Config, now: datetime, date: Callable[[datetime], str]) -> 
         if name in config.certificates:
             profile = config.certificates[name]
             try:
-                certificate = x509.load_pem_x509_certificate(profile.material.certificate.encode())
-                start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-            except ValueError:
+                certificate = read_certificate(profile.material.certificate)
+            except NotReadable:
                 continue
+            start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
             if now > end:
                 found.append(f'Certificate "{profile.name}" expired on {date(end)}.')
             elif now < start:

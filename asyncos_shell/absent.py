@@ -16,7 +16,7 @@ outbreakconfig outbreakflush outbreakstatus outbreakupdate packetcapture ping pi
 quarantineconfig rate reboot redirectrecipients remotepower removemessage repengstatus reportingconfig resetconfig
 resetqueue resume resumedel resumelistener revert rollovernow routeconfig samlconfig saveconfig scanconfig
 senderbaseconfig setgateway settime setttymode showconfig showlicense showmessage showrecipients shutdown
-slblconfig smaconfig smimeconfig smtpauthconfig snmpconfig sslconfig stripheaders supportrequest
+slblconfig smaconfig smimeconfig smtpauthconfig snmpconfig stripheaders supportrequest
 supportrequeststatus supportrequestupdate suspend suspenddel suspendlistener systemsetup techsupport telnet
 textconfig threatfeedconfig threatfeedstatus tlsverify tophosts topin trace traceroute traceroute6 tzupdate
 unsubscribe updateconfig updatenow upgrade urllistconfig userconfig webcacheflush websecurityadvancedconfig

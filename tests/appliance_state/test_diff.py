@@ -5,10 +5,11 @@ import attrs
 from appliance_state.diff import changed_objects, differences, tree_lines
 from appliance_state.model import Config
 from appliance_state.model.alerts import AlertRecipient
-from appliance_state.model.certificates import SecretRef
+from appliance_state.model.certificates import CertificateProfile, KeyMaterial, SecretRef
 from appliance_state.model.destinations import Destination, TlsSupport
 from appliance_state.model.dns import DnsServer
 from appliance_state.model.listeners import ListenerType, RatEntry, ReceivingTls, new_listener
+from tests.support.lab_ca import issue
 
 LISTENER = new_listener(name="InboundMail", uid="l1", kind=ListenerType.PUBLIC, interface="Management", accept=("a.test", "b.test"))
 BASE = Config().with_(
@@ -92,6 +93,17 @@ def test_a_changed_order_is_said_and_a_renaming_is_no_deletion() -> None:
 def test_new_entries_of_ordered_lists() -> None:
     changed = BASE.with_(listeners=BASE.listeners.put(attrs.evolve(LISTENER, rat=(RatEntry(address="c.test"), *LISTENER.rat))))
     assert lines(changed) == ["listeners", "  InboundMail", "    rat", "      + c.test"]
+
+
+def test_key_material_is_shown_in_one_safe_line() -> None:
+    issued = issue("bad\x1b[2J\nname")
+    entry = CertificateProfile(name="odd", material=KeyMaterial(certificate=issued.pem))
+    serial = f"{issued.certificate.serial_number:06X}"
+    added = BASE.with_(certificates=BASE.certificates.put(entry))
+    assert lines(added) == ["certificates", "  + odd", f"      key material: certificate CN=bad\\x1b[2J\\x0aname, serial {serial}"]
+    broken = attrs.evolve(entry, material=KeyMaterial(certificate="-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
+    changed = added.with_(certificates=added.certificates.put(broken))
+    assert lines(changed, added) == ["certificates", "  odd", "    key material: certificate (unreadable)"]
 
 
 def test_no_difference() -> None:

@@ -1,5 +1,6 @@
 """Rules of the whole configuration: commit.md 4, row by row."""
 
+import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -51,6 +52,10 @@ def listener(**changes: object) -> Config:
 def second_listener() -> Config:
     other = new_listener(name="Second", uid="2", kind=ListenerType.PRIVATE, interface="Management")
     return BASE.with_(listeners=BASE.listeners.put(other))
+
+
+def tls(**changes: object) -> Config:
+    return BASE.with_(ssl=attrs.evolve(BASE.ssl, **changes))  # type: ignore[arg-type]
 
 
 def assigned(entry: CertificateProfile) -> Config:
@@ -137,6 +142,15 @@ RULES: list[tuple[str, Callable[[], Config], str]] = [
         lambda: BASE.with_(destinations=BASE.destinations.put(Destination(domain="d.test", dane_support=DaneSupport.MANDATORY))),
         'Destination "d.test": DANE needs TLS support.',
     ),
+    ("12 ciphers", lambda: tls(inbound_ciphers="NOSUCH"), "The inbound SMTP cipher list selects no cipher."),
+    ("12 gui", lambda: tls(gui_methods=frozenset({"tlsv1_1"}), gui_ciphers="AESGCM"), "The GUI HTTPS cipher list selects no cipher."),
+    ("12 outbound", lambda: tls(outbound_ciphers="aNULL"), "The outbound SMTP cipher list selects no cipher."),
+    ("12 methods", lambda: tls(outbound_methods=frozenset()), "Outbound SMTP: no TLS method is enabled."),
+    (
+        "12 gap",
+        lambda: tls(inbound_methods=frozenset({"tlsv1", "tlsv1_2"})),
+        'Inbound SMTP: "TLS v1.0" and "TLS v1.2" can be enabled together only if "TLS v1.1" is enabled too.',
+    ),
     (
         "13",
         lambda: BASE.with_(alerts=attrs.evolve(BASE.alerts, initial_interval=10, max_interval=5)),
@@ -161,6 +175,15 @@ def test_a_good_configuration_has_no_problem() -> None:
     assert problems(names, SECRETS.__getitem__) == [], "references resolve in any case"
     inherits = BASE.with_(destinations=BASE.destinations.put(Destination(domain="d.test", tls_support=TlsSupport.NO)))
     assert problems(inherits, SECRETS.__getitem__) == []
+
+
+@pytest.mark.parametrize("damage", [b"\x02\x01\x03", b"\x02\x01\x7f"])
+def test_a_certificate_of_an_unknown_version_is_a_problem_and_no_fault(damage: bytes) -> None:
+    entry = profile("odd")
+    der = ssl.PEM_cert_to_DER_cert(entry.material.certificate).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03" + damage, 1)
+    odd = attrs.evolve(entry, material=attrs.evolve(entry.material, certificate=ssl.DER_cert_to_PEM_cert(der)))
+    assert problems(assigned(odd), SECRETS.__getitem__) == ['Certificate "odd" cannot be loaded.']
+    assert not [text for text in warnings(assigned(odd), NOW, str) if "odd" in text]
 
 
 def test_all_problems_are_reported_at_once() -> None:
