@@ -26,7 +26,8 @@ from appliance_state.model.tls_settings import (
 )
 from commands.answers import text
 from commands.arguments import Arguments
-from commands.dialog import Conversation, Menu, Refused, Rejected
+from commands.dialog import Conversation, Refused, Rejected
+from commands.menu import Menu
 from commands.registry import Command
 
 METHOD_QUESTION = "Enter the {} ssl method you want to use."
