@@ -20,11 +20,11 @@ def _rows(points: list[Generation], timezone: str) -> list[str]:
     def description(point: Generation) -> str:
         return (point.comment.splitlines() or [""])[0][:30]
 
-    return [f"{n:2d}. {short_date(p.at, timezone):<31}{p.who:<16}{description(p)}"[1 if n < 10 else 0 :] for n, p in enumerate(points, 1)]
+    return [f"{f'{n}. {short_date(p.at, timezone)}':<35}{p.who:<16}{description(p)}" for n, p in enumerate(points, 1)]
 
 
 def _table(points: list[Generation], timezone: str) -> str:
-    heading = f"   {'Committed On':<31}{'User':<16}Description"
+    heading = f"   {'Committed On':<32}{'User':<16}Description"
     return "\n".join(["Previous Commits :", heading, "-" * 81, *_rows(points, timezone)])
 
 
@@ -55,9 +55,8 @@ async def rollbackconfig(talk: Conversation, session: Session) -> None:
     session.draft.discard()
     session.draft.config = _kept(old, appliance.running()[1])
     date = short_date(point.at, timezone)
-    if not talk.batch:
-        talk.show(f"Reverted to {date:<29}{point.who:<16}{point.comment}".rstrip())
-    if await talk.confirm("Do you want to commit this configuration now?", key="commit", default=False) and session.draft.changed:
+    done = f"Reverted to {date:<29}{point.who:<16}{point.comment}".rstrip()
+    if await talk.confirm(f"{done}\nDo you want to commit this configuration now?", key="commit", default=False) and session.draft.changed:
         try:
             await appliance.committer.commit(session.draft, author(session), f"Rollback to {date}", True)
         except CommitRefused as refusal:

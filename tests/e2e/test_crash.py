@@ -7,6 +7,8 @@ import contextlib
 import itertools
 import random
 import re
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 from attrs import define, field
 
 from asyncos_shell.lab.peers import Peer
-from tests.support.served import Program, serving
+from tests.support.served import PROGRAM, Program, environment, serving
 
 pytestmark = pytest.mark.e2e
 
@@ -105,3 +107,38 @@ async def test_every_acknowledged_message_is_delivered(tmp_path: Path, seed: int
             assert "InboundMail" in shown.stdout
     finally:
         await sink.stop()
+
+
+COMMITS = 200
+
+
+def test_a_commit_is_there_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    moments = random.Random(3)
+    done = 0
+    while done < COMMITS:
+        with serving(tmp_path / "state", "--map", "auto", "--dns", "127.0.0.1:1") as program:
+            shown = program.batch("commitdetail; destconfig list")
+            assert shown.returncode == 0, shown.stdout
+            comment = re.search(r'comments: "number (\d+)"', shown.stdout)
+            there = int(comment[1]) + 1 if comment else 0
+            assert there in (done, done + 1), "the last one reported, or the one that was in progress"
+            assert set(re.findall(r"^d\d+\.test", shown.stdout, re.M)) == {f"d{n}.test" for n in range(there)}
+            line = "; ".join(
+                f'destconfig new d{n}.test --tls=required; commit "number {n}" Y; commitdetail'
+                for n in range(there, min(there + 60, COMMITS))
+            )
+            if not line:
+                return
+            operator = subprocess.Popen(
+                [*PROGRAM, "--state", str(program.state), "-c", line],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                env=environment(),
+            )
+            assert operator.stdout is not None
+            seen = "".join(operator.stdout.readline() for _ in range(moments.randint(1, 25)))
+            time.sleep(moments.random() * 0.03)
+            program.kill()
+            reported = re.findall(r'comments: "number (\d+)"', seen + operator.communicate(timeout=20)[0])
+            done = int(reported[-1]) + 1
