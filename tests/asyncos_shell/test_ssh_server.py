@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,6 +19,8 @@ from appliance_runtime.vault import SealedFiles
 from appliance_state.model.users import User
 from appliance_state.secrets import Seal
 from asyncos_shell.host_keys import first_key, second_key
+from asyncos_shell.shell import Shell
+from asyncos_shell.terminals.lines import LineTerminal
 from commands import exit as exit_command
 from commands import passphrase, sethostname, sshconfig, version, who
 from commands.dialog import Conversation
@@ -97,9 +101,9 @@ async def until_output(process: asyncssh.SSHClientProcess[bytes], end: bytes) ->
         return got
 
 
-async def finished(process: asyncssh.SSHClientProcess[bytes]) -> tuple[bytes, int | None]:
+async def finished(process: asyncssh.SSHClientProcess[bytes], limit: float = 5) -> tuple[bytes, int | None]:
     """(the rest of the output, exit status)."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(limit):
         rest = await process.stdout.read()
         await process.wait_closed()
         return rest, process.exit_status
@@ -375,6 +379,31 @@ async def test_the_fifty_first_session_is_turned_away(service: Service) -> None:
         await finished(processes[0])
         assert (await connection.run("date")).exit_status == 0
     await until(lambda: service.idle)
+
+
+async def test_200_parallel_sessions_leave_no_task_and_no_memory(service: Service) -> None:
+    before = asyncio.all_tasks()
+
+    async def session(connection: asyncssh.SSHClientConnection, number: int) -> bytes:
+        process = await connection.create_process("whoami" if number % 3 else None, term_type=None, encoding=None)
+        with contextlib.suppress(BrokenPipeError):  # turned away already
+            process.stdin.write(b"ask\nsomething\nexit\n")
+        return (await finished(process, 30))[0]
+
+    async def client(number: int) -> list[bytes]:
+        async with service.connected() as connection:
+            return await asyncio.gather(*(session(connection, number + n) for n in range(20)))
+
+    for _ in range(2):
+        outputs = [text for some in await asyncio.gather(*(client(20 * n) for n in range(10))) for text in some]
+        assert len(outputs) == 200
+        served = [text for text in outputs if b"admin" in text or b"You said: something" in text]
+        assert set(outputs) - set(served) <= {b"Too many sessions are open. Try again later.\n"}
+        assert len(served) >= MAX_SESSIONS
+    await until(lambda: service.idle and not service.server._connections)
+    await until(lambda: asyncio.all_tasks() <= before)
+    gc.collect()
+    assert not [thing for thing in gc.get_objects() if isinstance(thing, Session | Shell | Conversation | LineTerminal)]
 
 
 @pytest.mark.parametrize("how", ["abort", "close"])
