@@ -25,6 +25,7 @@ from appliance_runtime.commit import Author, CommitRefused, Committer, build_sna
 from appliance_runtime.delivery.agent import DeliveryAgent
 from appliance_runtime.demo import DemoCertificate, create_demo
 from appliance_runtime.dns.resolver import Resolver
+from appliance_runtime.downloads import Downloads
 from appliance_runtime.logs.writer import Logs, PreparedLogs
 from appliance_runtime.metrics import Counters
 from appliance_runtime.options import StartFailed, StartOptions
@@ -37,6 +38,7 @@ from appliance_runtime.snapshot import Builder, Snapshot
 from appliance_runtime.sockets import PreparedSockets, SocketTable
 from appliance_runtime.state_directory import StateDirectory
 from appliance_runtime.supervisor import Supervisor
+from appliance_runtime.trust.updater import Updater
 from appliance_runtime.vault import SealedFiles, SealedVault, load_key
 from appliance_runtime.web.service import WebService
 from appliance_state.document import Documents
@@ -236,6 +238,19 @@ class Appliance:
             self.directory.root / "alerts.jsonl",
             net_timeout_scale=self.options.net_timeout_scale,
         )
+        self.downloads = Downloads(
+            self.resolver, self.address_map, source=self._source_address, net_timeout_scale=self.options.net_timeout_scale
+        )
+        self.updater = Updater(
+            self.directory.system_list,
+            self.live,
+            self.vault.reveal,
+            self.logs,
+            self.clock,
+            self.downloads,
+            self.alerts.raise_,
+            self.committer.renew,
+        )
         self.accounts = Accounts(self.live, self.vault.reveal, self.clock, self.logs, self.alerts, self.directory.root)
         self.agent = DeliveryAgent(
             self.live,
@@ -272,6 +287,7 @@ class Appliance:
         self.queue.report_to(self.alerts.raise_)
         self.logs.report_errors(lambda name, _: self.alerts.raise_(*disk_full(self.directory.logs, f'the log "{name}"')))
         self.supervisor.run("counters", self.counters.keep)
+        self.supervisor.run("updater", self.updater.keep)
         await self.agent.start()
 
     async def prepare(self, generation: int, config: Config, new_secrets: dict[SecretRef, bytes]) -> Prepared:
@@ -281,7 +297,7 @@ class Appliance:
             value = new_secrets.get(ref)
             return self.vault.reveal(ref) if value is None else value
 
-        snapshot = await build_snapshot(Builder(self.demo, reveal, self._live), generation, config)
+        snapshot = await build_snapshot(Builder(self.demo, reveal, self._live, self.updater.bundle), generation, config)
         try:
             logs = self.logs.prepare(config.logs.entries(), config.system.timezone)
         except OSError as error:
@@ -292,6 +308,12 @@ class Appliance:
             await sockets.abort()
             raise CommitRefused(*sockets.problems)
         return Prepared(self, snapshot, sockets, logs)
+
+    async def renew(self) -> None:
+        """The running configuration with another system list. A part that cannot be made anew keeps the old snapshot alive."""
+        number, config = self._config
+        builder = Builder(self.demo, self.vault.reveal, self._live, self.updater.bundle)
+        self._live = await build_snapshot(builder, number, config)
 
     async def switch(self, prepared: Prepared) -> None:
         """Make what was prepared the running configuration."""
@@ -306,6 +328,7 @@ class Appliance:
             self._log_listening(endpoint)
         self.receiver.configuration_changed()
         self.agent.configuration_changed()
+        self.updater.configuration_changed()
         for told in self.on_change:
             told()
 
@@ -376,6 +399,7 @@ class Appliance:
         self.logs.event("system.down")
         self.sockets_open.close()
         await asyncio.gather(self.receiver.drain(seconds), self.agent.stop(seconds), self.web.stop())
+        await self.updater.close()
         await self.alerts.close()
         await self.supervisor.stop()
         await self._close_files()

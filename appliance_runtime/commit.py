@@ -123,6 +123,11 @@ class Committer:
                 raise CommitRefused("Another commit has changed the same settings. Try again.")
             return await self._make(merged, secrets, author, "", False)
 
+    async def renew(self) -> None:
+        """Make the live snapshot anew: something that it is made of and that is not configuration is another one."""
+        async with self._lock:
+            await self.appliance.renew()
+
     @asynccontextmanager
     async def _exclusive(self) -> AsyncIterator[None]:
         try:

@@ -16,6 +16,7 @@ from appliance_runtime.demo import DemoCertificate
 from appliance_runtime.smtp.access import CompiledListener, compile_listener
 from appliance_runtime.tls import Credentials, UnusableContext, client_context, server_context
 from appliance_state.certificates.authorities import trusted_authorities
+from appliance_state.certificates.ca_bundle import SystemBundle
 from appliance_state.model import Config
 from appliance_state.model.certificates import SecretRef
 from appliance_state.model.interfaces import DEMO
@@ -46,8 +47,10 @@ class Snapshot:
 class Builder:
     """Makes snapshots; `problems` collects what keeps one from being made."""
 
-    def __init__(self, demo: DemoCertificate, reveal: Reveal, previous: Snapshot | None) -> None:
+    def __init__(self, demo: DemoCertificate, reveal: Reveal, previous: Snapshot | None, system: SystemBundle) -> None:
+        """`system`: the list of authorities that is installed."""
         self.demo = demo
+        self.system = system
         self.reveal = reveal
         self.previous = previous
         self.problems: list[str] = []
@@ -81,9 +84,10 @@ class Builder:
         )
 
     def _anchors(self, config: Config) -> tuple[bytes, ...]:
-        if self.previous and self.previous.config.certificate_authorities == config.certificate_authorities:
+        self._ingredients["anchors"] = made_from = (config.certificate_authorities, self.system)
+        if self.previous and self.previous.ingredients.get("anchors") == made_from:
             return self.previous.anchors
-        return trusted_authorities(config.certificate_authorities)
+        return trusted_authorities(config.certificate_authorities, self.system)
 
     def _receiving(self, config: Config) -> dict[str, CompiledListener]:
         compiled: dict[str, CompiledListener] = {}

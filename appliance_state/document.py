@@ -17,6 +17,7 @@ from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn
 
 from appliance_state.model import Config
+from appliance_state.model.certificates import SecretRef
 from appliance_state.model.destinations import Destination
 from appliance_state.model.listeners import PolicyParameters
 from appliance_state.table import Table
@@ -51,6 +52,7 @@ def _converter() -> Converter:
     converter.register_unstructure_hook_factory(is_table, table_out)
     converter.register_unstructure_hook_func(is_set, lambda items: sorted(list(i) if isinstance(i, tuple) else i for i in items))
     converter.register_structure_hook(StrEnum, lambda value, kind: kind(value))
+    converter.register_structure_hook(str | SecretRef | None, lambda value, _: SecretRef(**value) if isinstance(value, dict) else value)
     for kind in _INHERITING:
         converter.register_unstructure_hook(kind, make_dict_unstructure_fn(kind, converter, _cattrs_omit_if_default=True))
     return converter

@@ -60,6 +60,8 @@ def _references(config: Config) -> Iterator[str]:
     source = config.delivery.interface
     if source != "Auto" and source not in interfaces and source not in config.interface_groups:
         yield f'The delivery settings use the interface "{source}", which does not exist.'
+    if config.updates.interface != "Auto" and config.updates.interface not in interfaces:
+        yield f'The update settings use the interface "{config.updates.interface}", which does not exist.'
     for group_ in config.interface_groups.sorted():
         for member in sorted(group_.members):
             if member not in interfaces:

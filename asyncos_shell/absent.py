@@ -19,7 +19,7 @@ senderbaseconfig setgateway settime setttymode showconfig showlicense showmessag
 slblconfig smaconfig smimeconfig smtpauthconfig snmpconfig stripheaders supportrequest
 supportrequeststatus supportrequestupdate suspend suspenddel suspendlistener systemsetup techsupport telnet
 textconfig threatfeedconfig threatfeedstatus tlsverify tophosts topin trace traceroute traceroute6 tzupdate
-unsubscribe updateconfig updatenow upgrade urllistconfig userconfig webcacheflush websecurityadvancedconfig
+unsubscribe updateconfig upgrade urllistconfig userconfig webcacheflush websecurityadvancedconfig
 websecurityconfig websecuritydiagnostics wipedata workqueue
 """
 

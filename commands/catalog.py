@@ -24,6 +24,7 @@ from commands import (
     sslconfig,
     status,
     tail,
+    updatenow,
     version,
     who,
 )
@@ -57,6 +58,7 @@ def catalog() -> Registry:
             sslconfig.COMMAND,
             *status.COMMANDS,
             tail.COMMAND,
+            updatenow.COMMAND,
             *version.COMMANDS,
             who.WHO,
             who.WHOAMI,

@@ -138,6 +138,15 @@ class TrustAnchors:
 
 def verify(peer_chain: Sequence[bytes], anchors: TrustAnchors, rules: Rules, references: Sequence[Reference], now: datetime) -> Result:
     """`peer_chain`: what the peer sent, DER, server certificate first. CPU work only; up to milliseconds, call it off the loop."""
+    checked = check_certificate(peer_chain, anchors, rules, now)
+    if not checked.ok:
+        return checked
+    names = presented_names(x509.load_der_x509_certificate(peer_chain[0]))
+    return evolve(identify(names, rules, references), path=checked.path)
+
+
+def check_certificate(peer_chain: Sequence[bytes], anchors: TrustAnchors, rules: Rules, now: datetime) -> Result:
+    """Path and optional checks, without regard to whose certificate it is. CPU work."""
     if not peer_chain:
         return Result(ok=False, text="no certificate")
     if len(peer_chain) > MAX_CERTIFICATES:
@@ -151,8 +160,7 @@ def verify(peer_chain: Sequence[bytes], anchors: TrustAnchors, rules: Rules, ref
         problem = (signature_problem(server) if rules.x509_check else None) or (fqdn_problem(names) if rules.fqdn_check else None)
     except UNREADABLE:
         return Result(ok=False, text="the certificate cannot be read")
-    result = Result(ok=False, text=problem) if problem else identify(names, rules, references)
-    return evolve(result, path=found.path)
+    return evolve(found, ok=False, text=problem) if problem else found
 
 
 def identify(names: PresentedNames, rules: Rules, references: Sequence[Reference]) -> Result:

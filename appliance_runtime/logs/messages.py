@@ -121,6 +121,8 @@ MESSAGES: dict[str, Message] = {
     "system.conflicts": _system("PID {pid}: User {user} resolved {count} commit conflicts ({own} own, {committed} committed)."),
     "system.interface_listening": _system("Interface {owner}: {service} is listening on {address} port {port}"),
     "system.listener_listening": _system("Listener {owner}: listening on {address} port {port}"),
+    "system.update": _system("{text}"),
+    "system.update_failed": _system("{text}", WARNING),
     "system.alert_unsent": _system("Alert {alert} was not sent: no recipients."),
     "system.fault": _system("An application fault occurred: {service}: {error}", CRITICAL),
     # authentication

@@ -8,13 +8,12 @@ from datetime import datetime
 
 from attrs import frozen
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
-from appliance_state.certificates.ca_bundle import system_bundle
+from appliance_state.certificates.ca_bundle import SystemBundle
 from appliance_state.certificates.chain import is_authority, is_self_signed, signed_by
 from appliance_state.certificates.facts import facts_of, read_facts
 from appliance_state.certificates.fqdn import fqdn_problems
-from appliance_state.certificates.pem import NotReadable, certificate_blocks, certificate_pem, decode, load_der, read_certificate
+from appliance_state.certificates.pem import NotReadable, certificate_blocks, certificate_pem, decode, der_of, load_der, read_certificate
 from appliance_state.certificates.problem import CertificateProblem
 from appliance_state.model.certificates import CertificateAuthorities
 from appliance_state.names import DOMAIN_RULES
@@ -31,12 +30,11 @@ _MOST_NAMESAKES = 20
 """issuers of one name that are tried: bounds the signatures that are checked"""
 
 
-def trusted_authorities(authorities: CertificateAuthorities) -> tuple[bytes, ...]:
+def trusted_authorities(authorities: CertificateAuthorities, system: SystemBundle) -> tuple[bytes, ...]:
     """The trust anchors: DER of the certificates of the enabled lists, and nothing else. Unreadable ones are none."""
-    found = dict.fromkeys(system_bundle().der if authorities.system_enabled else ())
+    found = dict.fromkeys(system.der if authorities.system_enabled else ())
     if authorities.custom_enabled:
-        for certificate in _readable(authorities.custom_list):
-            found[certificate.public_bytes(Encoding.DER)] = None
+        found.update(dict.fromkeys(map(der_of, readable(authorities.custom_list))))
     return tuple(found)
 
 
@@ -66,7 +64,7 @@ def import_authorities(
             found.append(load_der(block.octets()))
         except NotReadable:
             lines.append(f"Block {number} is not a certificate.")
-    old = list(_readable(present))
+    old = list(readable(present))
     rootless = _Rootless([*found, *(old if append else ()), *system])
     seen = set(old if append else ())
     bad_names = False
@@ -95,7 +93,8 @@ def _problems(certificate: x509.Certificate, now: datetime, rootless: Callable[[
         yield NO_ROOT
 
 
-def _readable(pems: Iterable[str]) -> Iterator[x509.Certificate]:
+def readable(pems: Iterable[str]) -> Iterator[x509.Certificate]:
+    """The certificates of a list, those that cannot be read left out."""
     for pem in pems:
         try:
             yield read_certificate(pem)
@@ -137,7 +136,7 @@ def custom_enabled_after(authorities: CertificateAuthorities, custom_list: tuple
 
 def without_ca_flag(custom_list: Iterable[str]) -> list[str]:
     """Subjects of the certificates whose CA flag is not set."""
-    return [facts_of(certificate).subject for certificate in _readable(custom_list) if not is_authority(certificate)]
+    return [facts_of(certificate).subject for certificate in readable(custom_list) if not is_authority(certificate)]
 
 
 def exported(pems: Iterable[str], date: Callable[[datetime], str]) -> str:

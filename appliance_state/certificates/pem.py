@@ -93,5 +93,9 @@ def certificate_pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
 
 
+def der_of(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.DER)
+
+
 def request_pem(request: x509.CertificateSigningRequest) -> str:
     return request.public_bytes(serialization.Encoding.PEM).decode("ascii")

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from appliance_state.model.alerts import Alerts
 from appliance_state.model.bounces import FACTORY_BOUNCE_PROFILE, BounceProfile
-from appliance_state.model.certificates import CertificateAuthorities, CertificateProfile, SecretRef
+from appliance_state.model.certificates import CertificateAuthorities, CertificateProfile, CrlSettings, CrlSource, SecretRef
 from appliance_state.model.delivery import DeliverySettings
 from appliance_state.model.destinations import FACTORY_DEFAULT, Destination, DestinationGlobals
 from appliance_state.model.dns import Dns
@@ -18,6 +18,7 @@ from appliance_state.model.logs import FACTORY_LOGS, LogGlobals, LogSubscription
 from appliance_state.model.routes import SmtpRoute
 from appliance_state.model.system import System
 from appliance_state.model.tls_settings import SslSettings
+from appliance_state.model.updates import Updates
 from appliance_state.model.users import FACTORY_USER, AdminAccess, User, UserPolicy
 from appliance_state.table import Table
 
@@ -32,6 +33,8 @@ class Config:
     dns: Dns = Dns()
     certificates: Table[CertificateProfile] = Table()
     certificate_authorities: CertificateAuthorities = CertificateAuthorities()
+    crl: CrlSettings = CrlSettings()
+    crl_sources: Table[CrlSource] = Table()
     ssl: SslSettings = SslSettings()
     listeners: Table[Listener] = Table()
     listener_globals: ListenerGlobals = ListenerGlobals()
@@ -44,6 +47,7 @@ class Config:
     alerts: Alerts = Alerts()
     logs: Table[LogSubscription] = FACTORY_LOGS
     log_globals: LogGlobals = LogGlobals()
+    updates: Updates = Updates()
     users: Table[User] = Table((FACTORY_USER,))
     user_policy: UserPolicy = UserPolicy()
     admin_access: AdminAccess = AdminAccess()
@@ -56,4 +60,5 @@ class Config:
         """Every secret that this configuration refers to."""
         keys = {profile.material.private_key for profile in self.certificates.entries()}
         hashes = {user.passphrase for user in self.users.entries()}
-        return frozenset(ref for ref in keys | hashes if ref is not None)
+        others = {self.updates.server_url}
+        return frozenset(ref for ref in keys | hashes | others if isinstance(ref, SecretRef))

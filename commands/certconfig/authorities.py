@@ -9,7 +9,6 @@ from attrs import evolve
 
 from appliance_runtime.sessions import Session
 from appliance_state.certificates.authorities import custom_enabled_after, exported, import_authorities, without_ca_flag
-from appliance_state.certificates.ca_bundle import system_bundle
 from appliance_state.certificates.facts import read_facts
 from appliance_state.certificates.pem import certificate_pem
 from appliance_state.model.certificates import CertificateAuthorities
@@ -35,13 +34,14 @@ def change(session: Session, **fields: object) -> None:
     draft.config = draft.config.with_(certificate_authorities=changed)
 
 
-def system_pems() -> list[str]:
-    return [certificate_pem(certificate) for certificate in system_bundle().certificates]
+def system_pems(session: Session) -> list[str]:
+    return [certificate_pem(certificate) for certificate in session.appliance.updater.bundle.certificates]
 
 
 def summary(session: Session) -> str:
     lists = settings(session)
-    bundle = system_bundle()
+    bundle = session.appliance.updater.bundle
+    updated = date_of(session)(bundle.updated) if bundle.updated else "never"
     return "\n".join(
         [
             "Certificate Authority Summary",
@@ -49,7 +49,7 @@ def summary(session: Session) -> str:
             f"System List: {_word(lists.system_enabled)}",
             f"Custom Certificates: {len(lists.custom_list)}",
             f"System Certificates: {len(bundle.certificates)}",
-            f"Cisco Trusted Root Certificate Bundle: version {bundle.version}, last updated never",
+            f"Cisco Trusted Root Certificate Bundle: version {bundle.version}, last updated {updated}",
         ]
     )
 
@@ -67,8 +67,8 @@ def custom_listing(session: Session) -> str:
     return listing("Custom certificates:", pems) if pems else NO_CUSTOM
 
 
-def system_listing() -> str:
-    return listing("System certificates:", system_pems())
+def system_listing(session: Session) -> str:
+    return listing("System certificates:", system_pems(session))
 
 
 def _warn_if_nothing_is_trusted(talk: Conversation, session: Session) -> None:
@@ -136,7 +136,7 @@ async def import_custom(talk: Conversation, session: Session, append: bool = Fal
     _, data = await ask_import_file(talk, session)
     fqdn = await ask_fqdn(talk)
     lists = settings(session)
-    system_list, now = system_bundle().certificates, session.appliance.clock.now()
+    system_list, now = session.appliance.updater.bundle.certificates, session.appliance.clock.now()
     with refusing():
         result = await asyncio.to_thread(import_authorities, data, lists.custom_list, append=append, fqdn=fqdn, now=now, system=system_list)
     enabled = custom_enabled_after(lists, result.custom_list)
@@ -196,9 +196,18 @@ system.operation("DISABLE", "Disable the system certificate authorities list", w
 
 @system.operation("EXPORT", "Export the list of system certificates")
 async def export_system(talk: Conversation, session: Session) -> None:
-    await write_list(talk, session, await ask_export_file(talk, session), system_pems())
+    await write_list(talk, session, await ask_export_file(talk, session), system_pems(session))
 
 
 @system.operation("PRINT", "Print the list of system certificates")
 async def print_system(talk: Conversation, session: Session) -> None:
-    talk.show(system_listing())
+    talk.show(system_listing(session))
+
+
+@system.operation("UPDATE", "Update the Cisco Trusted Root Certificate Bundle now")
+async def update_system(talk: Conversation, session: Session) -> None:
+    """At once, without commit."""
+    outcome = await session.appliance.updater.update()
+    if outcome.reason is not None:
+        raise Refused(outcome.text)
+    talk.note(outcome.text)

@@ -27,7 +27,7 @@ certconfig certificate list | print
 certconfig certificate chaincheck on|off
 certconfig certauthority print
 certconfig certauthority custom enable|disable|print|check_ca_flag|import <file> [--append] [--fqdn=yes|no]|export <file> [<n>] [--overwrite]|delete <n>|detail <n>
-certconfig certauthority system enable|disable|print|export <file> [--overwrite]|detail <n>"""
+certconfig certauthority system enable|disable|print|update|export <file> [--overwrite]|detail <n>"""
 
 _OPERATIONS = ("import", "paste", "new", "edit", "csr", "export", "delete", "list", "print", "chaincheck")
 _NEW = ("cn", "o", "ou", "l", "st", "c", "days", "bits")
@@ -215,7 +215,7 @@ async def _custom(talk: Conversation, session: Session, args: Arguments) -> None
 
 
 async def _system(talk: Conversation, session: Session, args: Arguments) -> None:
-    match args.operation("enable", "disable", "print", "export", "detail"):
+    match args.operation("enable", "disable", "print", "update", "export", "detail"):
         case "enable":
             args.end()
             await authorities.enable_system(talk.answering({}), session)
@@ -224,7 +224,10 @@ async def _system(talk: Conversation, session: Session, args: Arguments) -> None
             await authorities.disable_system(talk.answering({}), session)
         case "print":
             args.end()
-            talk.show(authorities.system_listing())
+            talk.show(authorities.system_listing(session))
+        case "update":
+            args.end()
+            await authorities.update_system(talk.answering({}), session)
         case "export":
             answers = _options(args, flags=("overwrite",)) | {"file": args.word("file")}
             args.end()
@@ -232,7 +235,7 @@ async def _system(talk: Conversation, session: Session, args: Arguments) -> None
         case "detail":
             number = args.word("n")
             args.end()
-            talk.show(authority_details(session, _numbered(authorities.system_pems(), number)))
+            talk.show(authority_details(session, _numbered(authorities.system_pems(session), number)))
 
 
 def _numbered(pems: tuple[str, ...] | list[str], number: str) -> str:

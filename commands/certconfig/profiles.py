@@ -101,12 +101,16 @@ def check_fqdn(certificate: x509.Certificate) -> None:
         raise Refused(fqdn_text(problems))
 
 
+def trust_anchors(session: Session) -> tuple[bytes, ...]:
+    """DER of the authorities of the enabled lists, as the session sees them."""
+    return trusted_authorities(session.draft.config.certificate_authorities, session.appliance.updater.bundle)
+
+
 def check_trust(session: Session, leaf: x509.Certificate, intermediates: Sequence[x509.Certificate]) -> None:
     """The check of the own chain, where it is switched on. Errors: Refused."""
-    authorities = session.draft.config.certificate_authorities
-    if authorities.check_own_chain:
+    if session.draft.config.certificate_authorities.check_own_chain:
         with refusing():
-            check_chain(leaf, intermediates, trusted_authorities(authorities), session.appliance.clock.now())
+            check_chain(leaf, intermediates, trust_anchors(session), session.appliance.clock.now())
 
 
 def key_material(
@@ -135,6 +139,5 @@ def log_fqdn(session: Session, certificate: x509.Certificate) -> None:
 
 def remark(talk: Conversation, session: Session, leaf: x509.Certificate, intermediates: Sequence[x509.Certificate]) -> None:
     """The `NOTE:` lines."""
-    anchors = trusted_authorities(session.draft.config.certificate_authorities)
-    for line in notes(leaf, intermediates, anchors, session.appliance.clock.now(), date_of(session)):
+    for line in notes(leaf, intermediates, trust_anchors(session), session.appliance.clock.now(), date_of(session)):
         talk.note(line)

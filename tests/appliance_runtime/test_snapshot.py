@@ -4,6 +4,7 @@ import attrs
 
 from appliance_runtime.smtp.access import client_ip
 from appliance_runtime.snapshot import Builder, Snapshot
+from appliance_state.certificates.ca_bundle import packaged_bundle
 from appliance_state.model import Config
 from appliance_state.model.listeners import ListenerType, Sender, SenderGroup, new_listener
 from tests.support.appliance import demo_certificate
@@ -15,7 +16,7 @@ BASE = Config().with_(
 
 
 def builder(previous: Snapshot | None = None) -> Builder:
-    return Builder(demo_certificate(), {}.__getitem__, previous)
+    return Builder(demo_certificate(), {}.__getitem__, previous, packaged_bundle())
 
 
 def built(config: Config, previous: Snapshot | None = None) -> Snapshot:

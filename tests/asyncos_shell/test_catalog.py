@@ -14,7 +14,7 @@ COMMANDS = catalog().listed()
 NAMES = """
 alertconfig bounceconfig certconfig clear commit commitdetail date deliveryconfig destconfig displayalerts dnsconfig exit
 help interfaceconfig last listenerconfig passphrase print resetcounters rollbackconfig sethostname settz showchanges
-smtproutes sshconfig sslconfig status tail version who whoami
+smtproutes sshconfig sslconfig status tail updatenow version who whoami
 """
 
 

@@ -11,11 +11,15 @@ from typing import Any, cast
 
 from attrs import define, field
 
+from appliance_runtime.addresses import AddressMap
 from appliance_runtime.clock import FakeClock
 from appliance_runtime.demo import DemoCertificate, create_demo
+from appliance_runtime.dns.resolver import Resolver
+from appliance_runtime.downloads import Downloads
 from appliance_runtime.logs.writer import MemoryLogs
 from appliance_runtime.product import Product
 from appliance_runtime.sessions import Session, SessionTable
+from appliance_runtime.trust.updater import Updater
 from appliance_state.draft import Draft
 from appliance_state.model import Config
 from appliance_state.model.certificates import SecretRef
@@ -51,9 +55,30 @@ class DialogAppliance:
     started: datetime = NOW
     logs: MemoryLogs = field(init=False)
     demo: DemoCertificate = field(factory=demo_certificate)
+    alerts: list[tuple[str, str, str, str, str]] = field(factory=list)
+    """what was raised"""
+    renewals: int = 0
+    """how often the live snapshot was to be made anew"""
+    downloads: Downloads = field(init=False)
+    updater: Updater = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.logs = MemoryLogs(self.clock)
+        address_map = AddressMap()
+        self.downloads = Downloads(Resolver(self.config.dns, self.clock, address_map), address_map, net_timeout_scale=0.1)
+        self.updater = Updater(
+            Path(tempfile.mkdtemp(prefix="trust-")) / "system_list.json",
+            lambda: cast(Any, self),
+            self.vault.reveal,
+            self.logs,
+            self.clock,
+            self.downloads,
+            lambda *alert: self.alerts.append(alert),
+            self._renew,
+        )
+
+    async def _renew(self) -> None:
+        self.renewals += 1
 
     def running(self) -> tuple[int, Config]:
         return self.generation, self.config

@@ -14,7 +14,7 @@ from appliance_state.certificates.authorities import (
     trusted_authorities,
     without_ca_flag,
 )
-from appliance_state.certificates.ca_bundle import read_bundle, system_bundle
+from appliance_state.certificates.ca_bundle import packaged_bundle, read_bundle
 from appliance_state.certificates.problem import CertificateProblem
 from appliance_state.model.certificates import CertificateAuthorities
 from tests.support.lab_ca import START, Issued, issue, issuing, mail_leaf, root
@@ -28,7 +28,7 @@ ROOTLESS = issue("Lost Issuing CA", issue("Lost Root CA", authority=True), autho
 
 def take(*parts: Issued | str, present: tuple[str, ...] = (), append: bool = False, fqdn: bool = False) -> tuple[str, ...]:
     text = "\n".join(part if isinstance(part, str) else part.pem for part in parts)
-    result = import_authorities(text.encode(), present, append=append, fqdn=fqdn, now=NOW, system=system_bundle().certificates)
+    result = import_authorities(text.encode(), present, append=append, fqdn=fqdn, now=NOW, system=packaged_bundle().certificates)
     assert len(result.imported) == sum(not isinstance(part, str) for part in parts)
     return result.custom_list
 
@@ -111,7 +111,7 @@ def test_append_adds_and_finds_roots_and_doubles_in_the_list() -> None:
 
 
 def test_system_roots_count_as_present_but_not_as_doubles() -> None:
-    pem = Issued(system_bundle().certificates[0], root().key)
+    pem = Issued(packaged_bundle().certificates[0], root().key)
     assert take(pem) == (pem.pem,)
 
 
@@ -139,14 +139,16 @@ def test_the_list_is_enabled_by_the_first_import_and_disabled_with_its_last_cert
 def test_anchors_are_the_enabled_lists_and_nothing_else() -> None:
     der = root().certificate.public_bytes(Encoding.DER)
     both = CertificateAuthorities(system_enabled=True, custom_enabled=True, custom_list=(root().pem, "unreadable"))
-    assert trusted_authorities(both) == (*system_bundle().der, der)
-    assert trusted_authorities(CertificateAuthorities(custom_list=(root().pem,))) == system_bundle().der
-    assert trusted_authorities(CertificateAuthorities(system_enabled=False, custom_enabled=True, custom_list=(root().pem,))) == (der,)
-    assert trusted_authorities(CertificateAuthorities(system_enabled=False)) == ()
+    assert trusted_authorities(both, packaged_bundle()) == (*packaged_bundle().der, der)
+    assert trusted_authorities(CertificateAuthorities(custom_list=(root().pem,)), packaged_bundle()) == packaged_bundle().der
+    assert trusted_authorities(
+        CertificateAuthorities(system_enabled=False, custom_enabled=True, custom_list=(root().pem,)), packaged_bundle()
+    ) == (der,)
+    assert trusted_authorities(CertificateAuthorities(system_enabled=False), packaged_bundle()) == ()
 
 
 def test_system_bundle() -> None:
-    bundle = system_bundle()
+    bundle = packaged_bundle()
     assert bundle.version == certifi.__version__
     assert len(bundle.certificates) == len(bundle.der) > 80
 

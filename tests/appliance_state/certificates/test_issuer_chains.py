@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from appliance_state.certificates.ca_bundle import system_bundle
+from appliance_state.certificates.ca_bundle import packaged_bundle
 from appliance_state.certificates.chain import add_intermediates, chain_problem, in_issuer_order, is_self_signed
 from appliance_state.certificates.facts import facts_of
 from appliance_state.certificates.notes import check_chain, notes
@@ -112,7 +112,7 @@ def test_notes() -> None:
 
 
 def test_every_root_of_the_system_list_is_self_signed() -> None:
-    assert [facts_of(certificate).subject for certificate in system_bundle().certificates if not is_self_signed(certificate)] == []
+    assert [facts_of(certificate).subject for certificate in packaged_bundle().certificates if not is_self_signed(certificate)] == []
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from attrs import evolve
 
 from appliance_runtime.sessions import Session
-from appliance_state.certificates.ca_bundle import system_bundle
+from appliance_state.certificates.ca_bundle import packaged_bundle
 from appliance_state.certificates.facts import read_facts
 from commands.certconfig import COMMAND, authorities
 from tests.support.lab_ca import START, issue, issuing, mail_leaf, root
@@ -50,7 +50,7 @@ Certificate Authority Summary
 Custom List: Disabled
 System List: Enabled
 Custom Certificates: 0
-System Certificates: {len(system_bundle().certificates)}
+System Certificates: {len(packaged_bundle().certificates)}
 Cisco Trusted Root Certificate Bundle: version {certifi.__version__}, last updated never
 """
     top = """\
@@ -148,24 +148,27 @@ async def test_enable_and_disable(session: Session) -> None:
         "- DISABLE - Disable the system certificate authorities list\n"
         "- EXPORT - Export the list of system certificates\n"
         "- PRINT - Print the list of system certificates\n"
+        "- UPDATE - Update the Cisco Trusted Root Certificate Bundle now\n"
         f"[]> disable\n{BOTH_DISABLED}"
         "\nChoose the operation you want to perform:\n"
         "- ENABLE - Enable the system certificate authorities list\n"
         "- EXPORT - Export the list of system certificates\n"
         "- PRINT - Print the list of system certificates\n"
+        "- UPDATE - Update the Cisco Trusted Root Certificate Bundle now\n"
         "[]> enable\n"
         "\nChoose the operation you want to perform:\n"
         "- DISABLE - Disable the system certificate authorities list\n"
         "- EXPORT - Export the list of system certificates\n"
         "- PRINT - Print the list of system certificates\n"
+        "- UPDATE - Update the Cisco Trusted Root Certificate Bundle now\n"
         "[]> \n"
     )
     assert lists(session).system_enabled
 
 
 async def test_system_certificates_cannot_be_deleted(session: Session) -> None:
-    screen = await run_dialog(authorities.system, session, ["delete", "update", ""])
-    assert 'Unknown option "delete".' in screen and 'Unknown option "update".' in screen
+    screen = await run_dialog(authorities.system, session, ["delete", ""])
+    assert 'Unknown option "delete".' in screen
 
 
 async def test_delete(session: Session) -> None:
@@ -219,7 +222,7 @@ async def test_export_of_one(session: Session) -> None:
 async def test_system_export_can_become_the_custom_list(session: Session) -> None:
     await run_dialog(authorities.system, session, ["export", "system.txt", ""])
     screen = await custom(session, "import", "system.txt", "")
-    assert f"Imported {len(system_bundle().certificates)} custom certificates successfully\n" in screen
+    assert f"Imported {len(packaged_bundle().certificates)} custom certificates successfully\n" in screen
 
 
 async def test_three_empty_answers_lead_out(session: Session) -> None:
@@ -275,7 +278,7 @@ Key:                EC P-256
 SHA-256:            {facts.sha256}
 {root().pem}"""
     )
-    screen, failed = await run_batch(COMMAND, session, f"certconfig certauthority system detail {len(system_bundle().certificates)}")
+    screen, failed = await run_batch(COMMAND, session, f"certconfig certauthority system detail {len(packaged_bundle().certificates)}")
     assert not failed and screen.startswith("Subject:            ")
 
 
@@ -287,8 +290,7 @@ SHA-256:            {facts.sha256}
         ("custom detail 1", "There are no custom certificates."),
         ("custom export x", "There are no custom certificates."),
         ("custom import nofile", 'the file "nofile" does not exist.'),
-        ("system detail 100000", f"The value must be an integer from 1 to {len(system_bundle().certificates)}."),
-        ("system update", "Invalid arguments when processing certconfig:\nUnknown operation.\n: 'update'"),
+        ("system detail 100000", f"The value must be an integer from 1 to {len(packaged_bundle().certificates)}."),
         ("system delete 1", "Invalid arguments when processing certconfig:\nUnknown operation.\n: 'delete'"),
         ("crl", "Invalid arguments when processing certconfig:\nUnknown operation.\n: 'crl'"),
     ],

@@ -1,0 +1,1 @@
+"""What the appliance trusts and keeps outside the configuration: the system list, revocation lists, watch over expiry."""
