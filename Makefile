@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check e2e bench wheel format
+.PHONY: help run test check e2e bench bench-inbound wheel format
 
 help: ## this list
-	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +34,9 @@ e2e: $(READY) ## the whole product with real peers: Postfix, swaks, openssl, ssh
 bench: $(READY) ## start-up, memory, commit time (figures: bench/README.md)
 	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/commit.py
+
+bench-inbound: $(READY) ## mail accepted per second, against Postfix (needs root, gcc, libssl-dev)
+	$(BIN)/python -m bench.inbound
 
 wheel: $(READY) ## dist/*.whl
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

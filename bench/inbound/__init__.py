@@ -1,0 +1,1 @@
+"""Accepted mail per second, this appliance against Postfix on the same machine: `make bench-inbound`."""
