@@ -19,8 +19,9 @@ from cryptography import x509
 from appliance_runtime.addresses import AddressMap
 from appliance_runtime.clock import Clock
 from appliance_runtime.delivery.connection import keywords
-from appliance_runtime.delivery.exchangers import HardFailure, Host, addresses_of, hosts_for, route_for
+from appliance_runtime.delivery.exchangers import HardFailure, Host, addresses_of, hosts_for
 from appliance_runtime.delivery.peer_names import presented_names
+from appliance_runtime.delivery.routes import route_for
 from appliance_runtime.delivery.transaction import dot_stuffed
 from appliance_runtime.delivery.verify import _UNREADABLE as UNREADABLE
 from appliance_runtime.delivery.verify import _fqdn_problem as fqdn_problem

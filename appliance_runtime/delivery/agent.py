@@ -127,6 +127,7 @@ class DeliveryAgent:
             real=real,
             support=support,
             snapshot=snapshot,
+            dane=candidate.dane,
         )
         self.counters.gauge("conn_out", 1)
         try:

@@ -15,7 +15,9 @@ from typing import NoReturn, Protocol
 
 from attrs import define, field, frozen
 
+from appliance_runtime.delivery import tlsa
 from appliance_runtime.delivery import wire as smtp
+from appliance_runtime.delivery.dane import OFF, HostDane
 from appliance_runtime.delivery.source import Source
 from appliance_runtime.delivery.tls_policy import REASONS, Reason, Step, TlsPolicy, Verdict
 from appliance_runtime.delivery.verify import TOO_SLOW, Kind, Reference, Result, Rules, TrustAnchors, verify
@@ -53,6 +55,18 @@ class Target:
     real: tuple[str, int]
     support: TlsSupport
     snapshot: Snapshot
+    dane: HostDane = OFF
+
+    @property
+    def policy(self) -> TlsPolicy:
+        return TlsPolicy(self.support, self.dane.state)
+
+    @property
+    def name(self) -> str | None:
+        """What is asked for in the handshake: where TLSA records are, the name below which they were found."""
+        if self.dane.state.demands_tls:
+            return self.dane.base
+        return None if self.host == self.address else self.host
 
 
 class Slots(Protocol):
@@ -147,7 +161,7 @@ class Opener:
         """Errors: Lost, Unusable."""
         wire = connection.wire
         self._accepted(connection, await wire.reply(smtp.GREETING))
-        policy = TlsPolicy(connection.target.support)
+        policy = connection.target.policy
         reply = await wire.ask(f"EHLO {connection.source.hello}", smtp.COMMAND)
         if reply.code == CLOSING:
             connection.closing = True
@@ -182,9 +196,8 @@ class Opener:
             return
         if wire.pending:
             self._fail(connection, policy, Step.INJECTED, "")
-        name = None if target.host == target.address else target.host
         try:
-            await wire.start_tls(target.snapshot.outbound_context, name)
+            await wire.start_tls(target.snapshot.outbound_context, target.name)
         except Lost as lost:
             self._fail(connection, policy, Step.HANDSHAKE_FAILED, str(lost))
         try:
@@ -198,10 +211,15 @@ class Opener:
             connection.closing = reply.code == CLOSING
             self._fail(connection, policy, Step.LOST_AFTER_TLS, f"EHLO rejected after STARTTLS '{reply.text}'")
         connection.keywords = keywords(reply)
-        result = await self._verified(connection, policy) if policy.decide(Step.READY) is Verdict.VERIFY else None
-        self._in_tls(connection, result)
+        match policy.decide(Step.READY):
+            case Verdict.MATCH:
+                self._in_tls(connection, await self._matched(connection, policy))
+            case Verdict.VERIFY:
+                self._in_tls(connection, await self._verified(connection, policy))
+            case _:
+                self._in_tls(connection, None)
 
-    def _in_tls(self, connection: Connection, result: Result | None) -> None:
+    def _in_tls(self, connection: Connection, result: Result | tlsa.Match | None) -> None:
         session = connection.wire.tls
         cipher = session.cipher() if session else None
         self.logs.event(
@@ -210,10 +228,46 @@ class Opener:
             protocol=(session.version() if session else None) or "unknown",
             cipher=cipher[0] if cipher else "unknown",
         )
-        if result is not None and result.ok:
+        if isinstance(result, tlsa.Match):
+            self._log_match(connection, result)
+        elif result is not None and result.ok:
             self.logs.event("dcid.verify_success", dcid=connection.dcid, presented=result.presented, reference=result.reference)
         elif result is not None:
             self.logs.event("dcid.verify_failed", dcid=connection.dcid, reason=result.text)
+
+    def _log_match(self, connection: Connection, result: tlsa.Match) -> None:
+        record, dane = result.record, connection.target.dane
+        assert record is not None
+        notes = tlsa.discouraged(record)
+        if dane.insecure_mx:
+            notes += f" (the MX record of {dane.insecure_mx} is insecure)"
+        self.logs.event(
+            "dcid.dane", dcid=connection.dcid, usage=record.usage, selector=record.selector, matching_type=record.matching_type,
+            base=dane.base, notes=notes,
+        )  # fmt: skip
+
+    async def _matched(self, connection: Connection, policy: TlsPolicy) -> tlsa.Match:
+        """Errors: Unusable when the certificate is not the one that the records promise."""
+        target = connection.target
+        ssl_settings = target.snapshot.config.ssl
+        peer = tlsa.Peer(
+            chain=connection.wire.chain,
+            base=target.dane.base,
+            domain=target.domain,
+            host=target.host,
+            anchors=self.anchors(target.snapshot),
+            x509_check=ssl_settings.peer_cert_x509,
+            fqdn_check=ssl_settings.peer_cert_fqdn,
+            now=self.now(),
+        )
+        work = asyncio.get_running_loop().run_in_executor(self._threads, tlsa.match, target.dane.records, peer)
+        try:
+            result = await asyncio.wait_for(work, VERIFICATION_SECONDS)
+        except TimeoutError:
+            result = tlsa.Match(text=f"TLSA records of {target.dane.base}: {TOO_SLOW}")
+        if not result.ok:
+            self._fail(connection, policy, Step.NOT_MATCHED, result.text)
+        return result
 
     async def _verified(self, connection: Connection, policy: TlsPolicy) -> Result:
         """Errors: Unusable when the level demands more than was found."""

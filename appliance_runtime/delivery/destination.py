@@ -217,9 +217,9 @@ class DestinationDelivery:
     async def fail(self, worker: Worker, attempt: Attempt, batch: Batch, failure: Failure, dcid: int) -> None:
         """The attempt has failed, for everything that was due when it began."""
         self._attempt = None
-        text = attempt.alert(self.domain)
-        if text is not None:
-            self.agent.alerts.raise_("tls.required", self.domain, "System", "Warning", text)
+        alarm = attempt.alarm(self.domain)
+        if alarm is not None:
+            self.agent.alerts.raise_(alarm.id, self.domain, alarm.alert_class, "Warning", alarm.text)
         while batch:
             for message in batch:
                 failures = {recipient.rid: failure for recipient in message.recipients}

@@ -1,28 +1,27 @@
 """The hosts that take the mail of a domain, and their addresses, in the order in which they are tried (delivery.md 2.2).
 
-Hosts come in ranks of equal preference. Addresses are looked up rank by rank, so that a name server of a spare host that
-does not answer delays nothing while the first one takes the mail.
+Hosts come in ranks of equal preference. Addresses, and TLSA records where a destination wants DANE, are looked up rank by
+rank, so that a name server of a spare host that does not answer delays nothing while the first one takes the mail.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from itertools import groupby
 
 from attrs import evolve, frozen
 
+from appliance_runtime.delivery.dane import OFF, HostDane, decide, impossible, look_up
 from appliance_runtime.delivery.failures import Failure
 from appliance_runtime.delivery.peer_names import is_address
-from appliance_runtime.delivery.routes import in_turn, route_for
-from appliance_runtime.dns.answers import AddressAnswer, LookupFailed, MxAnswer
+from appliance_runtime.delivery.routes import in_turn
+from appliance_runtime.dns.answers import AddressAnswer, LookupFailed, MxAnswer, Security
 from appliance_runtime.dns.resolver import Resolver
 from appliance_state.model import Config
-from appliance_state.model.destinations import IpSortPref
+from appliance_state.model.destinations import DaneSupport, IpSortPref
 from appliance_state.model.routes import RouteHost, SmtpRoute
-
-__all__ = ["Candidate", "HardFailure", "Host", "HostProblem", "addresses_of", "candidates", "hosts_for", "own_addresses", "route_for"]
 
 SMTP_PORT = 25
 
@@ -46,25 +45,44 @@ class HardFailure(Exception):
 
 @frozen(kw_only=True)
 class Host:
-    """A host to be tried. `address`: fixed, no look-up; `route_host`: name in the route that led here; `rank`: equal = no order."""
+    """A host to be tried. `address`: fixed, no look-up; `route_host`: name in the route that led here; `rank`: equal = no order.
+
+    `insecure_mx`: owner of the MX record that led here, if DNSSEC does not vouch for it (known only where DANE is wanted).
+    """
 
     name: str
     port: int = SMTP_PORT
     address: str | None = None
     route_host: str | None = None
     rank: int = 0
+    insecure_mx: str = ""
 
 
 @frozen(kw_only=True)
 class Candidate:
-    """An address to be tried. Logical address and port."""
+    """An address to be tried. Logical address and port. `not_used`: why DANE, which was wanted, is done without here."""
 
     host: Host
     address: str
+    dane: HostDane = OFF
+    not_used: str = ""
 
     @property
     def place(self) -> tuple[str, int]:
         return self.address, self.host.port
+
+
+@frozen(kw_only=True)
+class Skipped:
+    """A host that gets no connection for what DNS says about DANE. `address`: its first one.
+
+    `text`: after `DANE error: ` in the log; `alert`: its text in the alert about DANE.
+    """
+
+    host: Host
+    address: str
+    text: str
+    alert: str
 
 
 @frozen(kw_only=True)
@@ -90,14 +108,13 @@ def own_addresses(config: Config) -> frozenset[str]:
 
 
 async def hosts_for(domain: str, route: SmtpRoute | None, resolver: Resolver, rng: random.Random, turn: int = 0) -> list[Host]:
-    """All hosts in order, without their addresses. Errors: HardFailure, LookupFailed."""
-    if (address := literal(domain)) is not None:
-        return [Host(name=address, address=address)]
-    if route is None or route.special == "usedns":
-        return _exchangers(domain, await resolver.mx(domain), rng)
+    """All hosts in order, without their addresses and without DANE. Errors: HardFailure, LookupFailed."""
+    walk = _Walk(domain, resolver, rng, IpSortPref.PREFER_V6, DaneSupport.NO)
+    if literal(domain) is not None or route is None or route.special == "usedns":
+        return await walk.hosts()
     hosts: list[Host] = []
     for entry in in_turn(route.hosts, turn):
-        found = await _of_route(entry, resolver, rng)
+        found = await walk.of_route(entry)
         hosts += found if isinstance(found, list) else []
     return hosts
 
@@ -121,89 +138,133 @@ async def candidates(
     preference: IpSortPref,
     own: frozenset[str],
     turn: int,
-) -> AsyncGenerator[Candidate | HostProblem, None]:
+    dane: DaneSupport = DaneSupport.NO,
+) -> AsyncGenerator[Candidate | HostProblem | Skipped, None]:
     """Everything that may be tried, in order. Errors: LookupFailed (the attempt ends), HardFailure (bounce at once)."""
+    walk = _Walk(domain, resolver, rng, preference, dane)
     if literal(domain) is None and route is not None and route.special != "usedns":
-        async for candidate in _routed(route, resolver, rng, preference, turn):
-            yield candidate
+        async for step in walk.routed(route, turn):
+            yield step
         return
-    hosts = await hosts_for(domain, None, resolver, rng)
     missing: HardFailure | None = None
     hopeful = False
-    for _, rank in groupby(hosts, key=lambda host: host.rank):
-        found: list[Candidate | HostProblem] = []
-        for host, answer in await _addresses(list(rank), resolver, preference):
+    for _, rank in groupby(await walk.hosts(), key=lambda host: host.rank):
+        found: list[tuple[Host, AddressAnswer]] = []
+        problems: list[HostProblem] = []
+        for host, answer in await walk.addresses(list(rank)):
             if isinstance(answer, LookupFailed):
-                found.append(HostProblem(name=host.name, text=str(answer), failed=answer))
+                problems.append(HostProblem(name=host.name, text=str(answer), failed=answer))
             elif answer.addresses:
-                found += [Candidate(host=host, address=address) for address in answer.addresses]
+                found.append((host, answer))
             else:
                 missing = HardFailure.of_lookup(host.name, "A", answer.absence)
-        if any(isinstance(one, Candidate) and one.address in own and one.host.port == SMTP_PORT for one in found):
+        if any(host.port == SMTP_PORT and own & set(answer.addresses) for host, answer in found):
             # This appliance is in the list: only better hosts than itself may be asked (RFC 5321 5.1).
             if not hopeful:
                 raise HardFailure("5.4.6", f"Mail for {domain} loops back to this system")
             return
-        hopeful = hopeful or bool(found)
-        for one in found:
-            yield one
+        hopeful = hopeful or bool(found or problems)
+        for problem in problems:
+            yield problem
+        for step in await walk.steps(found):
+            yield step
     if not hopeful and missing is not None:
         raise missing
 
 
-async def _routed(
-    route: SmtpRoute, resolver: Resolver, rng: random.Random, preference: IpSortPref, turn: int
-) -> AsyncGenerator[Candidate | HostProblem, None]:
-    """Hosts of a route. When none can be reached the mail waits, whatever DNS says of them."""
-    for entry in in_turn(route.hosts, turn):
-        hosts = await _of_route(entry, resolver, rng)
-        if isinstance(hosts, HostProblem):
-            yield hosts
-            continue
-        for host, answer in await _addresses(hosts, resolver, preference):
-            if isinstance(answer, LookupFailed):
-                yield HostProblem(name=host.name, text=str(answer), failed=answer)
-            elif not answer.addresses:
-                yield HostProblem(name=host.name, text=str(HardFailure.of_lookup(host.name, "A", answer.absence)))
-            else:
-                for address in answer.addresses:
-                    yield Candidate(host=host, address=address)
+@frozen
+class _Walk:
+    """The look-ups on the way to the hosts of one destination domain."""
 
+    domain: str
+    resolver: Resolver
+    rng: random.Random
+    preference: IpSortPref
+    dane: DaneSupport
 
-async def _of_route(entry: RouteHost, resolver: Resolver, rng: random.Random) -> list[Host] | HostProblem:
-    name = entry.host
-    if is_address(name):
-        return [Host(name=name, port=entry.port, address=name, rank=entry.priority)]
-    if entry.force_address:
-        return [Host(name=name, port=entry.port, route_host=name, rank=entry.priority)]
-    try:
-        hosts = _exchangers(name, await resolver.mx(name), rng)
-    except LookupFailed as failed:
-        return HostProblem(name=name, text=str(failed), failed=failed)
-    except HardFailure as failure:
-        return HostProblem(name=name, text=str(failure))
-    return [evolve(host, port=entry.port, route_host=name, rank=entry.priority) for host in hosts]
+    @property
+    def dnssec(self) -> bool:
+        return self.dane is not DaneSupport.NO
 
+    async def hosts(self) -> list[Host]:
+        """All hosts in order, without their addresses. Errors: HardFailure, LookupFailed."""
+        if (address := literal(self.domain)) is not None:
+            return [Host(name=address, address=address)]
+        return self._exchangers(self.domain, await self.resolver.mx(self.domain, dnssec=self.dnssec))
 
-def _exchangers(domain: str, answer: MxAnswer, rng: random.Random) -> list[Host]:
-    """Errors: HardFailure."""
-    if answer.null:
-        raise HardFailure.of_lookup(domain, "MX", "NullMX")
-    if answer.absence == "NXDomain":
-        raise HardFailure.of_lookup(domain, "MX", "NXDomain")
-    if not answer.exchangers:
-        return [Host(name=domain)]
-    order = [(one.preference, rng.random(), one.host) for one in answer.exchangers if one.host]
-    return [Host(name=host, rank=preference) for preference, _, host in sorted(order)]
+    async def routed(self, route: SmtpRoute, turn: int) -> AsyncGenerator[Candidate | HostProblem | Skipped, None]:
+        """Hosts of a route. When none can be reached the mail waits, whatever DNS says of them."""
+        for entry in in_turn(route.hosts, turn):
+            hosts = await self.of_route(entry)
+            if isinstance(hosts, HostProblem):
+                yield hosts
+                continue
+            for host, answer in await self.addresses(hosts):
+                if isinstance(answer, LookupFailed):
+                    yield HostProblem(name=host.name, text=str(answer), failed=answer)
+                elif not answer.addresses:
+                    yield HostProblem(name=host.name, text=str(HardFailure.of_lookup(host.name, "A", answer.absence)))
+                else:
+                    for step in await self.steps([(host, answer)]):
+                        yield step
 
+    async def addresses(self, hosts: Sequence[Host]) -> list[tuple[Host, AddressAnswer | LookupFailed]]:
+        async def look(host: Host) -> AddressAnswer | LookupFailed:
+            if host.address is not None:
+                return AddressAnswer(addresses=(host.address,))
+            try:
+                return await self.resolver.addresses(host.name, self.preference, dnssec=self.dnssec)
+            except LookupFailed as failed:
+                return failed
 
-async def _addresses(hosts: list[Host], resolver: Resolver, preference: IpSortPref) -> list[tuple[Host, AddressAnswer | LookupFailed]]:
-    async def look(host: Host) -> AddressAnswer | LookupFailed:
+        return list(zip(hosts, await asyncio.gather(*map(look, hosts)), strict=True))
+
+    async def steps(self, found: Sequence[tuple[Host, AddressAnswer]]) -> list[Candidate | Skipped]:
+        """What is to be done with hosts whose addresses are known."""
+        states = await asyncio.gather(*(self._dane(host, answer) for host, answer in found))
+        steps: list[Candidate | Skipped] = []
+        for (host, answer), dane in zip(found, states, strict=True):
+            decision = decide(dane, self.dane, host=host.name, domain=self.domain)
+            if decision.skipped:
+                steps.append(Skipped(host=host, address=answer.addresses[0], text=decision.skipped, alert=decision.alert))
+                continue
+            # Where records vouch for the host, so must the address that leads to it.
+            usable = answer.secure_addresses if dane.state.demands_tls and answer.secure_addresses else answer.addresses
+            steps += [Candidate(host=host, address=address, dane=dane, not_used=decision.not_used) for address in usable]
+        return steps
+
+    async def _dane(self, host: Host, answer: AddressAnswer) -> HostDane:
+        if not self.dnssec:
+            return OFF
         if host.address is not None:
-            return AddressAnswer(addresses=(host.address,))
-        try:
-            return await resolver.addresses(host.name, preference)
-        except LookupFailed as failed:
-            return failed
+            return impossible(host.address)
+        return await look_up(host.name, host.port, answer, self.resolver.tlsa, insecure_mx=host.insecure_mx, support=self.dane)
 
-    return list(zip(hosts, await asyncio.gather(*map(look, hosts)), strict=True))
+    async def of_route(self, entry: RouteHost) -> list[Host] | HostProblem:
+        name = entry.host
+        if is_address(name):
+            return [Host(name=name, port=entry.port, address=name, rank=entry.priority)]
+        if entry.force_address:
+            return [Host(name=name, port=entry.port, route_host=name, rank=entry.priority)]
+        try:
+            answer = await self.resolver.mx(name, dnssec=self.dnssec)
+            hosts = self._exchangers(name, answer)
+        except LookupFailed as failed:
+            return HostProblem(name=name, text=str(failed), failed=failed)
+        except HardFailure as failure:
+            return HostProblem(name=name, text=str(failure))
+        # That the host of a route has no MX record needs no proof: the operator named it.
+        insecure_mx = hosts[0].insecure_mx if answer.exchangers and hosts else ""
+        return [evolve(host, port=entry.port, route_host=name, rank=entry.priority, insecure_mx=insecure_mx) for host in hosts]
+
+    def _exchangers(self, owner: str, answer: MxAnswer) -> list[Host]:
+        """Errors: HardFailure."""
+        if answer.null:
+            raise HardFailure.of_lookup(owner, "MX", "NullMX")
+        if answer.absence == "NXDomain":
+            raise HardFailure.of_lookup(owner, "MX", "NXDomain")
+        insecure_mx = owner if self.dnssec and answer.security is not Security.SECURE else ""
+        if not answer.exchangers:
+            return [Host(name=owner, insecure_mx=insecure_mx)]
+        order = [(one.preference, self.rng.random(), one.host) for one in answer.exchangers if one.host]
+        return [Host(name=host, rank=preference, insecure_mx=insecure_mx) for preference, _, host in sorted(order)]

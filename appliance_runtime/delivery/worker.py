@@ -16,7 +16,7 @@ from attrs import evolve
 from appliance_runtime.delivery.attempt import Attempt, Trouble
 from appliance_runtime.delivery.carrying import Record, carry
 from appliance_runtime.delivery.connection import Connection, Unusable
-from appliance_runtime.delivery.exchangers import Candidate, HardFailure, HostProblem, candidates, own_addresses
+from appliance_runtime.delivery.exchangers import Candidate, HardFailure, HostProblem, Skipped, candidates, own_addresses
 from appliance_runtime.delivery.failures import Failure
 from appliance_runtime.delivery.wire import IDLE
 from appliance_runtime.dns.answers import LookupFailed
@@ -82,6 +82,7 @@ class Worker:
             preference=settings.ip_sort_pref or IpSortPref.PREFER_V6,
             own=own_addresses(attempt.snapshot.config),
             turn=agent.turn(attempt.route.domain) if attempt.route else 0,
+            dane=attempt.dane,
         )
         try:
             async with aclosing(walk) as steps:
@@ -91,6 +92,9 @@ class Worker:
                         continue
                     if busy_rank is not None and step.host.rank > busy_rank:
                         break
+                    if isinstance(step, Skipped):
+                        self._skip(attempt, step)
+                        continue
                     if attempt.failed_at(step):
                         continue
                     if (held := destination.held(step, settings)) is not None:
@@ -135,7 +139,14 @@ class Worker:
     def _no_address(self, attempt: Attempt, problem: HostProblem) -> None:
         if problem.failed is not None:
             self._log_failed(problem.failed)
-        attempt.troubles.append(Trouble(failure=Failure.own("4.4.3", problem.text)))
+        attempt.troubles.append(Trouble.without_address(problem))
+
+    def _skip(self, attempt: Attempt, skipped: Skipped) -> None:
+        """Once in an attempt, however many workers come by."""
+        if not attempt.has_skipped(skipped.host.name):
+            trouble = Trouble.skipped(skipped)
+            self._agent.logs.event("dcid.tls_failed", dcid=0, reason=trouble.failure.lines[0])
+            attempt.troubles.append(trouble)
 
     def _log_failed(self, failed: LookupFailed) -> None:
         self._agent.logs.event("dns.temporary", host=failed.name, type=failed.kind, failure=failed.failure)
@@ -145,6 +156,9 @@ class Worker:
     async def _open(self, attempt: Attempt, step: Candidate) -> Connection | None:
         """A connection that holds a place; None = this address failed, and is not contacted again in this attempt."""
         agent, destination = self._agent, self._destination
+        if step.not_used and step.host.name not in attempt.without_dane:
+            attempt.without_dane.add(step.host.name)
+            agent.logs.event("dcid.dane_not_used", dcid=0, reason=step.not_used)
         destination.at_address[step.address] += 1
         try:
             await agent.take_place()

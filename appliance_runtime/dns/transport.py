@@ -13,6 +13,8 @@ import dns.exception
 import dns.flags
 import dns.message
 
+import appliance_runtime.dns.odd_records  # noqa: F401 for its effect on the parser
+
 PAYLOAD = 1232
 """EDNS: largest datagram that is never fragmented"""
 

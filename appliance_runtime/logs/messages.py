@@ -78,6 +78,8 @@ MESSAGES: dict[str, Message] = {
     "dcid.tls_success": _mail("DCID {dcid} TLS success protocol {protocol} cipher {cipher}"),
     "dcid.verify_success": _mail("DCID {dcid} TLS verify success: {presented} matches {reference}"),
     "dcid.verify_failed": _mail("DCID {dcid} TLS verify failed: {reason}"),
+    "dcid.dane": _mail("DCID {dcid} TLS DANE success: TLSA {usage} {selector} {matching_type} matches the certificate of {base}{notes}"),
+    "dcid.dane_not_used": _mail("DCID {dcid} TLS DANE not used: {reason}"),
     "dcid.starttls_not_offered": _mail("DCID {dcid} STARTTLS command not supported"),
     "dcid.tls_failed": _mail("DCID {dcid} TLS failed: {reason}"),
     "dcid.tls_required": _mail("DCID {dcid} IP {ip} TLS was required but could not be successfully negotiated"),

@@ -23,6 +23,8 @@ import dns.rrset
 from attrs import frozen
 from dns.rdatatype import RdataType
 
+import appliance_runtime.dns.odd_records  # noqa: F401 for its effect on the parser
+
 Fault = Literal["servfail", "refused", "timeout", "nxdomain", "nodata"]
 DEFAULT_TTL = 3600
 

@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import dns.flags
+import dns.message
+import dns.rcode
 import pytest
 from attrs import define, evolve, field
 
@@ -24,7 +27,7 @@ from appliance_runtime.supervisor import Supervisor
 from appliance_runtime.tls import Credentials, client_context
 from appliance_state.model import Config
 from appliance_state.model.destinations import DEFAULT_DOMAIN, Destination, TlsSupport
-from appliance_state.model.dns import Dns, DnsServer
+from appliance_state.model.dns import Dns, DnssecMode, DnsServer
 from appliance_state.table import Table
 from asyncos_shell.lab.authority import Authority
 from asyncos_shell.lab.dns_server import LabDns
@@ -33,6 +36,34 @@ from asyncos_shell.lab.peers import Peer
 NOW = datetime(2026, 3, 6, 9, 0, tzinfo=UTC)
 NAME_SERVER = "192.0.2.53"
 SCALE = 0.01
+UNSIGNED, BOGUS = "unsigned.example", "bogus.example"
+
+
+class ValidatingDns(LabDns):
+    """The lab's name server as a validating resolver shows it: AD for signed zones, SERVFAIL for bogus names unless CD is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bogus: set[tuple[str, str]] = set()
+        self.insecure: set[tuple[str, str]] = set()
+
+    def answer(self, wire: bytes, transport: str) -> bytes | None:
+        octets = super().answer(wire, transport)
+        if octets is None:
+            return None
+        response = dns.message.from_wire(octets)
+        name, kind = self.queries[-1].name, self.queries[-1].kind
+        if (name, kind) in self.bogus or name.endswith(BOGUS):
+            if not self.queries[-1].cd:
+                response.answer.clear()
+                response.set_rcode(dns.rcode.SERVFAIL)
+        elif (
+            not name.endswith(UNSIGNED)
+            and (name, kind) not in self.insecure
+            and response.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
+        ):
+            response.flags |= dns.flags.AD
+        return response.to_wire()
 
 
 @define
@@ -96,6 +127,11 @@ class Rig:
         known = self.snapshot.config.destinations
         entry = evolve(known[domain], **settings) if domain in known else Destination(domain=domain, **settings)
         self.commit(destinations=known.put(entry))
+
+    def use_dnssec(self, mode: DnssecMode) -> None:
+        settings = evolve(self.snapshot.config.dns, dnssec_mode=mode)
+        self.resolver.reconfigure(settings)
+        self.commit(dns=settings)
 
     def level(self, number: int, domain: str = DEFAULT_DOMAIN) -> None:
         self.destination(domain, tls_support=list(TlsSupport)[number - 1])
@@ -176,7 +212,7 @@ def root() -> Authority:
 
 @pytest.fixture
 async def rig(tmp_path: Path, root: Authority) -> AsyncIterator[Rig]:
-    dns = LabDns()
+    dns = ValidatingDns()
     await dns.start()
     clock = FakeClock(NOW)
     address_map = AddressMap.parse([f"{NAME_SERVER}:53={dns.address}:{dns.port}"])
