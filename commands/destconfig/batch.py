@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from attrs import evolve
 
 from appliance_runtime.sessions import Session
+from appliance_state.model import Config
 from appliance_state.model.bounces import BounceProfile
 from appliance_state.model.destinations import (
     DEFAULT_DOMAIN,
@@ -26,7 +27,7 @@ from commands.destconfig import operations
 from commands.destconfig.domains import USE_DEFAULT, existing_domain, new_domain
 from commands.destconfig.listing import list_text
 from commands.destconfig.questions import MINUTES
-from commands.destconfig.words import FILE_LIMIT_TYPE, FILE_TLS
+from commands.destconfig.words import DANE_NEEDS_TLS, FILE_LIMIT_TYPE, FILE_TLS
 from commands.dialog import Conversation, Refused, Rejected, SyntaxProblem
 
 C = TypeVar("C", bound=Choice)
@@ -38,6 +39,7 @@ DEFAULT_OPTIONS = (
     "recipient_minutes",
     "limit_type",
     "tls",
+    "dane",
     "ip_sort_pref",
 )
 ENTRY_OPTIONS = (*DEFAULT_OPTIONS, "bounce_profile")
@@ -55,7 +57,8 @@ destconfig clear
 destconfig import <file>
 destconfig export <file>
 options: --max_host_concurrency=<n>|default --max_messages_per_connection=<n>|default --recipient_limit=<n>|none|default
-         --recipient_minutes=<n> --limit_type=host|MXIP --tls=<1-6>|<level>|default --bounce_profile=<name>|default
+         --recipient_minutes=<n> --limit_type=host|MXIP --tls=<1-6>|<level>|default
+         --dane=no|opportunistic|mandatory|default --bounce_profile=<name>|default
          --ip_sort_pref=PREFER_V4|PREFER_V6|REQUIRE_V4|REQUIRE_V6|default"""
 
 
@@ -67,16 +70,16 @@ async def batch(talk: Conversation, session: Session, args: Arguments) -> None:
             options = args.declare(valued=ENTRY_OPTIONS)
             entry = Destination(domain=new_domain(config)(args.word("domain")))
             args.end()
-            operations.store(session, with_options(entry, options, config.bounce_profiles))
+            operations.store(session, with_options(entry, options, config))
         case "edit":
             options = args.declare(valued=ENTRY_OPTIONS)
             entry = config.destinations[existing_domain(config, USE_DEFAULT)(args.word("domain"))]
             args.end()
-            operations.store(session, with_options(entry, options, config.bounce_profiles))
+            operations.store(session, with_options(entry, options, config))
         case "default":
             options = args.declare(valued=DEFAULT_OPTIONS)
             args.end()
-            operations.store(session, with_options(config.destinations[DEFAULT_DOMAIN], options, config.bounce_profiles))
+            operations.store(session, with_options(config.destinations[DEFAULT_DOMAIN], options, config))
         case "delete":
             await _answer(operations.delete, talk, session, args, "domain")
         case "list":
@@ -106,8 +109,8 @@ async def _answer(
     await operation(talk.answering({key: answer}), session)
 
 
-def with_options(entry: Destination, options: Mapping[str, str], profiles: Table[BounceProfile]) -> Destination:
-    """The entry, or `DEFAULT`, as the options of a line change it. Errors: Rejected, SyntaxProblem."""
+def with_options(entry: Destination, options: Mapping[str, str], config: Config) -> Destination:
+    """The entry, or `DEFAULT`, as the options of a line change it. Errors: Rejected, Refused, SyntaxProblem."""
     is_default = entry.domain == DEFAULT_DOMAIN
     changes: dict[str, Any] = {}
     for name in ("max_host_concurrency", "max_messages_per_connection"):
@@ -119,12 +122,14 @@ def with_options(entry: Destination, options: Mapping[str, str], profiles: Table
         changes["tls_support"] = level = _level(options["tls"], inherits=not is_default)
         if level is TlsSupport.NO:
             changes["dane_support"] = DaneSupport.NO
-        elif not is_default:
-            changes["dane_support"] = None
+        elif not is_default and (level is None or entry.tls_support is TlsSupport.NO):
+            changes["dane_support"] = None  # the No that came with TLS No goes with it
+    if "dane" in options:
+        changes["dane_support"] = _dane(options["dane"], changes.get("tls_support", entry.tls_support), config, inherits=not is_default)
     if "ip_sort_pref" in options:
         changes["ip_sort_pref"] = _word("ip_sort_pref", options["ip_sort_pref"], IpSortPref, inherits=not is_default)
     if "bounce_profile" in options:
-        changes["bounce_profile"] = _profile(options["bounce_profile"], profiles)
+        changes["bounce_profile"] = _profile(options["bounce_profile"], config.bounce_profiles)
     changed = evolve(entry, **changes)
     return changed if is_default and "limit_type" not in options else _with_limit_type(changed, options.get("limit_type"))
 
@@ -173,6 +178,15 @@ def _level(word: str, *, inherits: bool) -> TlsSupport | None:
     if word.lower() not in known:
         raise _invalid("tls", word, [*(level.value for level in TlsSupport), *([INHERIT] if inherits else [])])
     return known[word.lower()]
+
+
+def _dane(word: str, level: TlsSupport | None, config: Config, *, inherits: bool) -> DaneSupport | None:
+    """`level`: of the entry, None = that of `DEFAULT`."""
+    dane = _word("dane", word, DaneSupport, inherits=inherits)
+    effective = level or config.destinations[DEFAULT_DOMAIN].tls_support
+    if dane not in (None, DaneSupport.NO) and effective is TlsSupport.NO:
+        raise Refused(DANE_NEEDS_TLS)
+    return dane
 
 
 def _word(name: str, word: str, choices: type[C], *, inherits: bool) -> C | None:

@@ -20,14 +20,14 @@ from typing import Any, TypeVar
 from attrs import define, evolve, field, frozen
 
 from appliance_state.model import Config
-from appliance_state.model.destinations import DEFAULT_DOMAIN, DaneSupport, Destination, DestinationGlobals, LimitApply
+from appliance_state.model.destinations import DEFAULT_DOMAIN, DaneSupport, Destination, DestinationGlobals, LimitApply, TlsSupport
 from appliance_state.model.fields import bounds
 from appliance_state.model.interfaces import DEMO
 from appliance_state.table import Table
 from commands.answers import integer
 from commands.destconfig.domains import domain_name
 from commands.destconfig.listing import entries
-from commands.destconfig.words import FILE_DANE, FILE_IP_SORT, FILE_LIMIT_APPLY, FILE_LIMIT_TYPE, FILE_SWITCH, FILE_TLS
+from commands.destconfig.words import DANE_NEEDS_TLS, FILE_DANE, FILE_IP_SORT, FILE_LIMIT_APPLY, FILE_LIMIT_TYPE, FILE_SWITCH, FILE_TLS
 from commands.dialog import Rejected
 from commands.table_files import ImportProblem
 
@@ -128,7 +128,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "limit_type": one_of(FILE_LIMIT_TYPE),
     "limit_apply": one_of(FILE_LIMIT_APPLY),
     "table_tls": one_of(FILE_TLS),
-    "dane_option": one_of({DaneSupport.NO: FILE_DANE[DaneSupport.NO]}),
+    "dane_option": one_of(FILE_DANE),
     "send_tls_req_alert": one_of(FILE_SWITCH),
 }
 OTHER_KEYS = ("bounce_validation", "bounce_profile", "certificate")
@@ -175,6 +175,7 @@ def read_file(text: str, config: Config) -> Imported:
         _check(current)
     if DEFAULT_DOMAIN not in sections:
         raise ImportProblem("there is no [DEFAULT] section.")
+    _check_dane(sections)
     values = sections[DEFAULT_DOMAIN].values
     settings = DestinationGlobals(certificate=values.pop("certificate", DEMO), tls_alert=values.pop("send_tls_req_alert", False))
     return Imported(destinations=Table(_destination(section) for section in sections.values()), settings=settings, warnings=tuple(warnings))
@@ -240,6 +241,15 @@ def _check(section: _Section) -> None:
         raise ImportProblem(f"{place}: recipient_minutes requires recipient_limit.")
     if "max_host_concurrency" in values and not {"limit_type", "limit_apply"} <= values.keys():
         raise ImportProblem(f"{place}: max_host_concurrency requires limit_type and limit_apply.")
+
+
+def _check_dane(sections: Mapping[str, _Section]) -> None:
+    """Errors: ImportProblem."""
+    inherited = sections[DEFAULT_DOMAIN].values["table_tls"]
+    for section in sections.values():
+        wanted = section.values.get("dane_option", DaneSupport.NO) is not DaneSupport.NO
+        if wanted and section.values.get("table_tls", inherited) is TlsSupport.NO:
+            raise ImportProblem(f"[{section.domain}]: {DANE_NEEDS_TLS}")
 
 
 def _destination(section: _Section) -> Destination:

@@ -56,6 +56,7 @@ async def entry_questions(talk: Conversation, session: Session, old: Destination
         "Do you wish to apply a specific TLS setting for this domain?", key="tls_gate", default=old.tls_support is not None
     ):
         tls = await _tls(talk, old.tls_support or TlsSupport.NO, demo=config.destination_globals.certificate == DEMO)
+    dane = await _dane(talk, old) if tls not in (None, TlsSupport.NO) else DaneSupport.NO if tls is TlsSupport.NO else None
     profile, created = await _bounce_profile(talk, session, old)
     ip_sort: IpSortPref | None = None
     if await talk.confirm(
@@ -72,7 +73,7 @@ async def entry_questions(talk: Conversation, session: Session, old: Destination
         limit_type=limit_type,
         limit_apply=limit_apply,
         tls_support=tls,
-        dane_support=DaneSupport.NO if tls is TlsSupport.NO else None,
+        dane_support=dane,
         bounce_profile=profile,
         ip_sort_pref=ip_sort,
     )
@@ -113,6 +114,7 @@ async def default_questions(talk: Conversation, session: Session) -> Destination
         current=old.limit_type,
     )
     tls = await _tls(talk, old.tls_support or TlsSupport.NO, demo=config.destination_globals.certificate == DEMO)
+    dane = DaneSupport.NO if tls is TlsSupport.NO else await _dane_option(talk, "Do you want to use DANE Support?", old.dane_support)
     return evolve(
         old,
         max_host_concurrency=concurrency,
@@ -122,7 +124,7 @@ async def default_questions(talk: Conversation, session: Session) -> Destination
         limit_type=limit_type,
         limit_apply=limit_apply,
         tls_support=tls,
-        dane_support=DaneSupport.NO if tls is TlsSupport.NO else old.dane_support,
+        dane_support=dane,
         ip_sort_pref=await _ip_sort(talk, old.ip_sort_pref),
     )
 
@@ -197,6 +199,17 @@ async def _tls(talk: Conversation, current: TlsSupport, *, demo: bool) -> TlsSup
         if demo:
             talk.note(DEMO_NOTE)
     return level
+
+
+async def _dane(talk: Conversation, old: Destination) -> DaneSupport | None:
+    """Asked only where TLS is in use (R-247, R-249)."""
+    if not await talk.confirm("Do you wish to configure DANE Support?", key="dane_gate", default=old.dane_support is not None):
+        return None
+    return await _dane_option(talk, "Please choose a DANE option:", old.dane_support)
+
+
+async def _dane_option(talk: Conversation, above: str, current: DaneSupport | None) -> DaneSupport:
+    return await talk.choose([(value, value.label) for value in DaneSupport], key="dane", above=above, default=current or DaneSupport.NO)
 
 
 async def _bounce_profile(talk: Conversation, session: Session, old: Destination) -> tuple[str | None, BounceProfile | None]:

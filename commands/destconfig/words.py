@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from appliance_state.model.destinations import DaneSupport, IpSortPref, LimitApply, LimitType, TlsSupport
 
+DANE_NEEDS_TLS = "DANE needs TLS support."
+
 LIST_TLS = {
     TlsSupport.NO: "Off",
     TlsSupport.PREFERRED: "Pref",

@@ -29,6 +29,7 @@ FULL = Destination(
     limit_type=LimitType.MXIP,
     limit_apply=LimitApply.SYSTEM,
     tls_support=TlsSupport.REQUIRED,
+    dane_support=DaneSupport.OPPORTUNISTIC,
     bounce_profile="tls_failed",
     ip_sort_pref=IpSortPref.REQUIRE_V4,
 )
@@ -51,14 +52,14 @@ async def test_new_inherits_what_is_not_given() -> None:
     assert await run(session_with(), "destconfig new A.test") == Destination(domain="a.test")
     line = (
         "destconfig new a.test --max_host_concurrency=5 --max-messages-per-connection=6 --recipient_limit=7 --recipient_minutes=8 "
-        "--limit_type=mxip --tls=required --bounce_profile=TLS_failed --ip_sort_pref=require_v4"
+        "--limit_type=mxip --tls=required --dane=Opportunistic --bounce_profile=TLS_failed --ip_sort_pref=require_v4"
     )
     assert await run(session_with(), line) == FULL
 
 
 async def test_edit_keeps_what_is_not_given() -> None:
     assert await run(session_with(FULL), "destconfig edit a.test") == FULL
-    assert await run(session_with(FULL), "destconfig edit A.test. --tls=default") == evolve(FULL, tls_support=None)
+    assert await run(session_with(FULL), "destconfig edit A.test. --tls=default") == evolve(FULL, tls_support=None, dane_support=None)
     assert await run(session_with(FULL), "destconfig edit a.test --recipient_limit=0") == evolve(FULL, recipient_limit=0)
     assert await run(session_with(FULL), "destconfig edit a.test --recipient_minutes=60") == evolve(FULL, recipient_minutes=60)
     assert await run(session_with(FULL), "destconfig edit a.test --limit_type=host") == evolve(FULL, limit_type=LimitType.HOST)
@@ -102,6 +103,22 @@ async def test_tls_words(words: list[str], level: TlsSupport) -> None:
 async def test_tls_that_is_switched_on_again_inherits_dane() -> None:
     session = session_with(Destination(domain="a.test", tls_support=TlsSupport.NO, dane_support=DaneSupport.NO))
     assert (await run(session, "destconfig edit a.test --tls=2")).dane_support is None
+
+
+async def test_dane_stays_with_another_level() -> None:
+    assert (await run(session_with(FULL), "destconfig edit a.test --tls=5")).dane_support is DaneSupport.OPPORTUNISTIC
+    assert (await run(session_with(FULL), "destconfig edit a.test --tls=no")).dane_support is DaneSupport.NO
+    assert (await run(session_with(FULL), "destconfig edit a.test --dane=default")).dane_support is None
+    assert (await run(session_with(FULL), "destconfig edit a.test --dane=mandatory")).dane_support is DaneSupport.MANDATORY
+    assert (await run(session_with(FULL), "destconfig edit a.test --tls=no --dane=no")).dane_support is DaneSupport.NO
+
+
+async def test_dane_with_the_level_of_default() -> None:
+    session = session_with()
+    assert (await run(session, "destconfig default --tls=2 --dane=opportunistic")).dane_support is DaneSupport.OPPORTUNISTIC
+    assert (await run(session, "destconfig new a.test --dane=mandatory")).dane_support is DaneSupport.MANDATORY
+    assert (await run(session, "destconfig default --tls=3")).dane_support is DaneSupport.OPPORTUNISTIC
+    assert (await run(session, "destconfig default --tls=1")).dane_support is DaneSupport.NO
 
 
 async def test_default() -> None:
@@ -166,7 +183,13 @@ async def test_setup_delete_clear() -> None:
         ),
         ("new x.test --bounce_profile=nosuch", 'There is no bounce profile named "nosuch".'),
         ("default --bounce_profile=Default", f"{INVALID}Unknown option.\n: '--bounce_profile=Default'"),
-        ("new x.test --dane=mandatory", f"{INVALID}Unknown option.\n: '--dane=mandatory'"),
+        ("new x.test --dane=mandatory", "DANE needs TLS support."),
+        ("new x.test --tls=no --dane=mandatory", "DANE needs TLS support."),
+        ("edit a.test --tls=1 --dane=opportunistic", "DANE needs TLS support."),
+        ("edit a.test --tls=default --dane=opportunistic", "DANE needs TLS support."),
+        ("default --dane=opportunistic", "DANE needs TLS support."),
+        ("default --dane=default", 'Invalid value for --dane: "default". Use one of: no, opportunistic, mandatory.'),
+        ("new x.test --dane=maybe", 'Invalid value for --dane: "maybe". Use one of: no, opportunistic, mandatory, default.'),
         ("new a.test", 'The domain "a.test" is already configured. Use EDIT to modify it.'),
         ("new default", "Use DEFAULT to change the default entry."),
         ("new x", 'The domain must be a fully qualified domain name or a partial domain such as ".example.com".'),

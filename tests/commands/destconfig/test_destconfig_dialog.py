@@ -100,6 +100,14 @@ You have chosen to enable TLS. Please use the 'certconfig' command to
 ensure that there is a valid certificate configured.
 The "Demo" certificate is currently configured. You may use "Demo", but this will not be secure.
 
+Do you wish to configure DANE Support? [N]> y
+
+Please choose a DANE option:
+1. No
+2. Opportunistic
+3. Mandatory
+[1]> 3
+
 Do you wish to apply a specific bounce profile to this domain? [N]> y
 
 Please choose a bounce profile to apply:
@@ -117,7 +125,7 @@ Select how to sort IP addresses within an MX preference level:
 [2]> 
 
 """
-NEW_ANSWERS = ["new", "example.com", "", "", "y", "", "y", "", "1000", "", "", "y", "5", "y", "", "y", ""]
+NEW_ANSWERS = ["new", "example.com", "", "", "y", "", "y", "", "1000", "", "", "y", "5", "y", "3", "y", "", "y", ""]
 FULL_ENTRY = Destination(
     domain="example.com",
     max_host_concurrency=500,
@@ -127,6 +135,7 @@ FULL_ENTRY = Destination(
     limit_type=LimitType.HOST,
     limit_apply=LimitApply.SYSTEM,
     tls_support=TlsSupport.REQUIRED_VERIFY,
+    dane_support=DaneSupport.MANDATORY,
     bounce_profile="Default",
     ip_sort_pref=IpSortPref.PREFER_V6,
 )
@@ -173,18 +182,58 @@ async def test_how_limits_apply_is_asked_with_a_concurrency_or_recipient_limit(a
 @pytest.mark.parametrize("level", list(TlsSupport))
 async def test_tls_levels(level: TlsSupport) -> None:
     session = make_session()
-    screen = await run_dialog(COMMAND, session, ["new", "a.test", "n", "n", "n", "y", str(level.level), "n", "n", ""])
+    dane = [] if level is TlsSupport.NO else ["n"]
+    screen = await run_dialog(COMMAND, session, ["new", "a.test", "n", "n", "n", "y", str(level.level), *dane, "n", "n", ""])
     assert f"{TLS_LIST}[1]> {level.level}\n" in screen
     assert ("You have chosen to enable TLS." in screen) is (level is not TlsSupport.NO)
     assert (DEMO_LINE in screen) is (level is not TlsSupport.NO)
     assert entry(session, "a.test").tls_support is level
+    assert ("DANE" in screen) is (level is not TlsSupport.NO)
     assert entry(session, "a.test").dane_support is (DaneSupport.NO if level is TlsSupport.NO else None)
+
+
+@pytest.mark.parametrize("dane", list(DaneSupport))
+@pytest.mark.parametrize("level", list(TlsSupport)[1:])
+async def test_dane_with_every_level_that_is_tls(level: TlsSupport, dane: DaneSupport) -> None:
+    session = make_session()
+    answers = ["new", "a.test", "n", "n", "n", "y", str(level.level), "y", dane.label, "n", "n", ""]
+    screen = await run_dialog(COMMAND, session, answers)
+    assert f"Please choose a DANE option:\n1. No\n2. Opportunistic\n3. Mandatory\n[1]> {dane.label}\n" in screen
+    assert (entry(session, "a.test").tls_support, entry(session, "a.test").dane_support) == (level, dane)
+
+
+@pytest.mark.parametrize("level", list(TlsSupport)[1:])
+async def test_dane_by_default(level: TlsSupport) -> None:
+    session = make_session()
+    text = "Do you want to use DANE Support?\n1. No\n2. Opportunistic\n3. Mandatory\n"
+    screen = await run_dialog(COMMAND, session, ["default", *[""] * 5, str(level.level), "2", "", ""])
+    assert f"{text}[1]> 2\n" in screen
+    assert entry(session, "DEFAULT").dane_support is DaneSupport.OPPORTUNISTIC
+    screen = await run_dialog(COMMAND, session, ["default", *[""] * 8, ""])
+    assert f"{text}[2]> \n" in screen
+    screen = await run_dialog(COMMAND, session, ["default", *[""] * 5, "1", "", ""])
+    assert "DANE" not in screen
+    assert entry(session, "DEFAULT").dane_support is DaneSupport.NO
+
+
+async def test_dane_is_given_back() -> None:
+    session = session_with(FULL_ENTRY)
+    gates = [""] * 10  # up to the TLS level
+    screen = await run_dialog(COMMAND, session, ["edit", "example.com", *gates, "2", "n", "", "", "", ""])
+    assert "Do you wish to configure DANE Support? [Y]> n\n" in screen
+    assert entry(session, "example.com") == evolve(FULL_ENTRY, tls_support=TlsSupport.PREFERRED, dane_support=None)
+
+
+async def test_without_tls_of_its_own_an_entry_has_no_dane_of_its_own() -> None:
+    session = session_with(Destination(domain="a.test", tls_support=TlsSupport.REQUIRED, dane_support=DaneSupport.MANDATORY))
+    await run_dialog(COMMAND, session, ["edit", "a.test", "n", "n", "n", "n", "n", "n", ""])
+    assert entry(session, "a.test") == Destination(domain="a.test")
 
 
 async def test_the_demo_note_disappears_with_an_own_certificate() -> None:
     session = session_with(destination_globals=DestinationGlobals(certificate="mail"))
     screen = await run_dialog(
-        COMMAND, session, ["new", "a.test", "n", "n", "n", "y", "Required", "n", "n", "default", *[""] * 5, "2", "", ""]
+        COMMAND, session, ["new", "a.test", "n", "n", "n", "y", "Required", "n", "n", "n", "default", *[""] * 5, "2", "", "", ""]
     )
     assert screen.count("ensure that there is a valid certificate configured.\n\n") == 2
     assert "Demo" not in screen
@@ -193,7 +242,7 @@ async def test_the_demo_note_disappears_with_an_own_certificate() -> None:
 async def test_edit_shows_what_is_set() -> None:
     session = session_with(evolve(FULL_ENTRY, recipient_minutes=5, limit_type=LimitType.MXIP, max_host_concurrency=7))
     before = entry(session, "example.com")
-    screen = await run_dialog(COMMAND, session, ["edit", "x.test", "EXAMPLE.com.", *[""] * 15, ""])
+    screen = await run_dialog(COMMAND, session, ["edit", "x.test", "EXAMPLE.com.", *[""] * 17, ""])
     assert (
         'Enter the domain you wish to edit.\n[]> x.test\nThe domain "x.test" was not found in the destination control table.\n\n'
         "Enter the domain you wish to edit.\n[]> EXAMPLE.com.\n"
@@ -207,6 +256,8 @@ async def test_edit_shows_what_is_set() -> None:
         "mail exchanger IP address\n[2]> ",
         "TLS setting for this domain? [Y]> ",
         "6. Required - Verify Hosted Domains\n[5]> ",
+        "Do you wish to configure DANE Support? [Y]> ",
+        "3. Mandatory\n[3]> ",
         "bounce profile to this domain? [Y]> ",
         "IP sort preference to this domain? [Y]> ",
     ):
@@ -345,9 +396,9 @@ There are currently 0 entries configured.
 
 async def test_default_takes_every_value_and_gives_the_limit_back() -> None:
     session = make_session()
-    screen = await run_dialog(COMMAND, session, ["default", "0", "1", "y", "1", "0", "2", "", "6", "4", ""])
+    screen = await run_dialog(COMMAND, session, ["default", "0", "1", "y", "1", "0", "2", "", "6", "3", "4", ""])
     assert (
-        f"[1]> 6\nYou have chosen to enable TLS. Please use the 'certconfig' command to\nensure that there is a valid certificate configured.\n{DEMO_LINE}\nSelect how to sort"
+        f"[1]> 6\nYou have chosen to enable TLS. Please use the 'certconfig' command to\nensure that there is a valid certificate configured.\n{DEMO_LINE}\nDo you want to use DANE Support?"
         in screen
     )
     assert entry(session, "DEFAULT") == evolve(
@@ -358,9 +409,10 @@ async def test_default_takes_every_value_and_gives_the_limit_back() -> None:
         recipient_minutes=1,
         limit_type=LimitType.MXIP,
         tls_support=TlsSupport.REQUIRED_VERIFY_HOSTED,
+        dane_support=DaneSupport.MANDATORY,
         ip_sort_pref=IpSortPref.REQUIRE_V6,
     )
-    screen = await run_dialog(COMMAND, session, ["default", "", "", "n", "", "", "", "", ""])
+    screen = await run_dialog(COMMAND, session, ["default", "", "", "n", "", "", "", "", "", ""])
     assert "default recipient limit? [Y]> n\n" in screen and "[6]> \n" in screen and "[4]> \n" in screen
     assert entry(session, "DEFAULT").recipient_limit is None and entry(session, "DEFAULT").recipient_minutes is None
 

@@ -55,6 +55,7 @@ recipient_limit = 100
 limit_type = host
 limit_apply = system
 table_tls = require_verify
+dane_option = mandatory
 bounce_profile = tls_failed
 
 [.example2.com]
@@ -71,6 +72,7 @@ DESTINATIONS = Table(
             limit_type=LimitType.HOST,
             limit_apply=LimitApply.SYSTEM,
             tls_support=TlsSupport.REQUIRED_VERIFY,
+            dane_support=DaneSupport.MANDATORY,
             bounce_profile="tls_failed",
         ),
         Destination(domain=".example2.com", tls_support=TlsSupport.PREFERRED),
@@ -172,6 +174,8 @@ def test_spelling() -> None:
         ("table_tls", ["require_verify", "4"], "tls_support", TlsSupport.REQUIRED_VERIFY),
         ("table_tls", ["require_verify_host", "5"], "tls_support", TlsSupport.REQUIRED_VERIFY_HOSTED),
         ("dane_option", ["none", "no", "0"], "dane_support", DaneSupport.NO),
+        ("table_tls = on\ndane_option", ["opportunistic", "Opportunistic", "1"], "dane_support", DaneSupport.OPPORTUNISTIC),
+        ("table_tls = on\ndane_option", ["mandatory", "2"], "dane_support", DaneSupport.MANDATORY),
         ("bounce_profile", ["tls_failed", "TLS_FAILED"], "bounce_profile", "tls_failed"),
     ],
 )
@@ -204,7 +208,11 @@ def test_global_settings() -> None:
         (f"{DEFAULT_LINES}table_tls = on\n", 'line 8: duplicate key "table_tls".'),
         (f"{DEFAULT_LINES}[a.test]\ntable_tls = strict\n", 'line 9: invalid value for table_tls: "strict".'),
         (f"{DEFAULT_LINES}[a.test]\ntable_tls =\n", 'line 9: invalid value for table_tls: "".'),
-        (f"{DEFAULT_LINES}[a.test]\ndane_option = mandatory\n", 'line 9: invalid value for dane_option: "mandatory".'),
+        (f"{DEFAULT_LINES}[a.test]\ndane_option = must\n", 'line 9: invalid value for dane_option: "must".'),
+        (f"{DEFAULT_LINES}[a.test]\ndane_option = mandatory\n", "[a.test]: DANE needs TLS support."),
+        (f"{DEFAULT_LINES}[a.test]\ntable_tls = off\ndane_option = 1\n", "[a.test]: DANE needs TLS support."),
+        (f"[a.test]\ndane_option = 1\n{DEFAULT_LINES}", "[a.test]: DANE needs TLS support."),
+        (f"{DEFAULT_LINES}dane_option = opportunistic\n", "[DEFAULT]: DANE needs TLS support."),
         (f"{DEFAULT_LINES}[a.test]\nbounce_validation = 2\n", 'line 9: invalid value for bounce_validation: "2".'),
         (f"{DEFAULT_LINES}[a.test]\nmax_host_concurrency = 0\n", 'line 9: invalid value for max_host_concurrency: "0".'),
         (
@@ -256,6 +264,9 @@ RECIPIENTS = maybe(st.tuples(st.integers(0, 1000000000), st.integers(1, 60)))
 def destinations(draw: st.DrawFn) -> Destination:
     concurrency, recipients = draw(maybe(st.integers(1, 1000))), draw(RECIPIENTS)
     limited = concurrency is not None or recipients is not None
+    level = draw(maybe(st.sampled_from(TlsSupport)))
+    # What inherits its level may inherit No.
+    dane = draw(maybe(st.just(DaneSupport.NO) if level in (None, TlsSupport.NO) else st.sampled_from(DaneSupport)))
     return Destination(
         domain=draw(st.sampled_from([".", ""])) + draw(st.sampled_from("abcdef")) + ".test",
         max_host_concurrency=concurrency,
@@ -264,8 +275,8 @@ def destinations(draw: st.DrawFn) -> Destination:
         recipient_minutes=recipients[1] if recipients else None,
         limit_type=draw(st.sampled_from(LimitType)) if limited else None,
         limit_apply=LimitApply.SYSTEM if limited else None,
-        tls_support=draw(maybe(st.sampled_from(TlsSupport))),
-        dane_support=draw(st.sampled_from([None, DaneSupport.NO])),
+        tls_support=level,
+        dane_support=dane,
         bounce_profile=draw(st.sampled_from([None, "Default", "tls_failed"])),
         ip_sort_pref=draw(maybe(st.sampled_from(IpSortPref))),
     )
