@@ -40,8 +40,14 @@ class Snapshot:
     outbound_context: ssl.SSLContext
     anchors: tuple[bytes, ...]
     """DER of the trusted authorities of the enabled lists"""
+    other_client_context: ssl.SSLContext = field()
+    """of LDAPS, alert mail and updates, which may be allowed older versions than delivery"""
     ingredients: Mapping[str, Any] = field(factory=dict, repr=False)
     """what each context was made from"""
+
+    @other_client_context.default
+    def _as_delivery(self) -> ssl.SSLContext:
+        return self.outbound_context
 
 
 class Builder:
@@ -68,9 +74,12 @@ class Builder:
         for interface in config.interfaces.sorted():
             if interface.https_port is not None:
                 self._context(gui, f'Interface "{interface.name}"', "gui", fold(interface.https_certificate), config)
-        outbound = self._outbound(config)
+        outbound = self._outgoing(config, "outbound", config.ssl.outbound_methods)
+        other = outbound
+        if outbound is not None and config.ssl.other_client_tlsv10:
+            other = self._outgoing(config, "other client", config.ssl.other_client_methods)
         receiving = self._receiving(config)
-        if self.problems or outbound is None:
+        if self.problems or outbound is None or other is None:
             return None
         return Snapshot(
             generation=generation,
@@ -79,6 +88,7 @@ class Builder:
             inbound_contexts=inbound,
             gui_contexts=gui,
             outbound_context=outbound,
+            other_client_context=other,
             anchors=anchors,
             ingredients=self._ingredients,
         )
@@ -158,16 +168,14 @@ class Builder:
             title = DEMO if profile == fold(DEMO) else config.certificates[profile].name
             self.problems.append(f'{user}: certificate "{title}" cannot be loaded: {error}')
 
-    def _outbound(self, config: Config) -> ssl.SSLContext | None:
-        profile = fold(config.destination_globals.certificate)
-        made_from = (self._material(config, profile), config.ssl.outbound_methods, config.ssl.outbound_ciphers)
-        self._ingredients["outbound"] = made_from
-        if self.previous and self.previous.ingredients.get("outbound") == made_from:
-            return self.previous.outbound_context
+    def _outgoing(self, config: Config, purpose: str, methods: frozenset[str]) -> ssl.SSLContext | None:
+        profile, ciphers = fold(config.destination_globals.certificate), config.ssl.outbound_ciphers
+        made_from = (self._material(config, profile), methods, ciphers)
+        self._ingredients[purpose] = made_from
+        if self.previous and self.previous.ingredients.get(purpose) == made_from:
+            return self.previous.outbound_context if purpose == "outbound" else self.previous.other_client_context
         try:
-            return client_context(
-                self._credentials(config, profile), methods=config.ssl.outbound_methods, ciphers=config.ssl.outbound_ciphers
-            )
+            return client_context(self._credentials(config, profile), methods=methods, ciphers=ciphers)
         except (UnusableContext, KeyError, ValueError) as error:
             self.problems.append(f'Outgoing TLS: certificate "{config.destination_globals.certificate}" cannot be loaded: {error}')
             return None

@@ -6,6 +6,7 @@ A context is built at commit and shared by all its connections: building one cos
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import ssl
@@ -21,6 +22,17 @@ from appliance_state.certificates.pem import NotReadable, read_certificate
 from appliance_state.ciphers import OUTGOING_LEVEL, SERVER_LEVEL, WEAK_KEY_LEVEL, restrict
 
 STRONG_RSA_BITS = 2048
+DH_PARAMETERS = """\
+-----BEGIN DH PARAMETERS-----
+MIIBCAKCAQEA//////////+t+FRYortKmq/cViAnPTzx2LnFg84tNpWp4TZBFGQz
++8yTnc4kmz75fS/jY2MMddj2gbICrsRhetPfHtXV/WVhJDP1H18GbtCFY2VVPe0a
+87VXE15/V8k1mE8McODmi3fipona8+/och3xWKE2rec1MKzKT0g6eXq8CrGCsyT7
+YdEIqUuyyOP7uWrat2DX9GgdT0Kj3jlN9K5W7edjcrsZCwenyO4KbXCeAvzhzffi
+7MA0BM0oNC9hkXL+nOmFg/+OTxIy7vKBg8P+OxtMb61zO7X8vC7CIAXFjvGDfRaD
+ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==
+-----END DH PARAMETERS-----
+"""
+"""ffdhe2048 (RFC 7919 A.1). Without a group a server has none of the DHE ciphers that a cipher string may select."""
 _OP_ALLOW_CLIENT_RENEGOTIATION = 0x100
 """of OpenSSL 3, which refuses it otherwise; Python has no name for it"""
 
@@ -55,7 +67,7 @@ def server_context(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _configure(context, methods, ciphers, WEAK_KEY_LEVEL if credentials.weak else SERVER_LEVEL)
     context.options |= _OP_ALLOW_CLIENT_RENEGOTIATION if renegotiation else ssl.OP_NO_RENEGOTIATION
-    _load(context, credentials)
+    _load(context, credentials, server=True)
     if verify is not ssl.CERT_NONE:
         _trust(context, anchors)
     context.verify_mode = verify
@@ -65,7 +77,7 @@ def server_context(
 def client_context(credentials: Credentials | None, *, methods: frozenset[str], ciphers: str) -> ssl.SSLContext:
     """For outgoing connections: the handshake accepts any certificate, verification comes afterwards. Errors: UnusableContext.
 
-    What was verified after the handshake must not change behind it: renegotiation is refused (RFC 9325 3.4).
+    What was verified after the handshake must not change behind it: renegotiation is refused (RFC 9325 3.5).
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -73,7 +85,7 @@ def client_context(credentials: Credentials | None, *, methods: frozenset[str], 
     _configure(context, methods, ciphers, OUTGOING_LEVEL)
     context.options |= ssl.OP_NO_RENEGOTIATION
     if credentials:
-        _load(context, credentials)
+        _load(context, credentials, server=False)
     return context
 
 
@@ -84,8 +96,11 @@ def _configure(context: ssl.SSLContext, methods: frozenset[str], ciphers: str, l
         raise UnusableContext(tls_error_text(error)) from error
 
 
-def _load(context: ssl.SSLContext, credentials: Credentials) -> None:
-    """Python reads keys from files only: the key goes there encrypted, under a passphrase that is never stored."""
+def _load(context: ssl.SSLContext, credentials: Credentials, *, server: bool) -> None:
+    """Certificate, key and chain; for a server a group for DHE ciphers too, unless the security level is too high for it.
+
+    Python reads keys from files only: the key goes there encrypted, under a passphrase that is never stored.
+    """
     passphrase = secrets.token_bytes(24).hex().encode()
     try:
         sealed = read_sealed_key(credentials.private_key).private_bytes(
@@ -97,7 +112,11 @@ def _load(context: ssl.SSLContext, credentials: Credentials) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write("".join(f"{pem.strip()}\n" for pem in (credentials.certificate, *credentials.intermediates)).encode() + sealed)
+            file.write(DH_PARAMETERS.encode())
         context.load_cert_chain(path, password=passphrase)
+        if server:
+            with contextlib.suppress(ssl.SSLError):
+                context.load_dh_params(path)
     except ssl.SSLError as error:
         mismatch = error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH")
         raise UnusableContext("the private key does not match" if mismatch else tls_error_text(error)) from error

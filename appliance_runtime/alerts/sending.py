@@ -10,22 +10,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
-
-from cryptography import x509
 
 from appliance_runtime.addresses import AddressMap
 from appliance_runtime.clock import Clock
 from appliance_runtime.delivery.connection import keywords
 from appliance_runtime.delivery.exchangers import HardFailure, Host, addresses_of, hosts_for
-from appliance_runtime.delivery.peer_names import presented_names
+from appliance_runtime.delivery.peer_checks import peer_problem
 from appliance_runtime.delivery.routes import route_for
 from appliance_runtime.delivery.transaction import dot_stuffed
-from appliance_runtime.delivery.verify import _UNREADABLE as UNREADABLE
-from appliance_runtime.delivery.verify import _fqdn_problem as fqdn_problem
-from appliance_runtime.delivery.verify import _signature_problem as signature_problem
 from appliance_runtime.delivery.wire import Lost, Reply, Wire, connect
 from appliance_runtime.dns.answers import LookupFailed
 from appliance_runtime.dns.resolver import Resolver
@@ -33,7 +28,6 @@ from appliance_runtime.logs.escaping import quote
 from appliance_runtime.logs.writer import EventLog
 from appliance_runtime.queue.envelope import destination_domain
 from appliance_state.model.destinations import IpSortPref
-from appliance_state.model.tls_settings import SslSettings
 
 if TYPE_CHECKING:
     from appliance_runtime.snapshot import Snapshot
@@ -182,25 +176,13 @@ class InternalSmtp:
             if wire.pending:
                 raise Lost("unexpected data after the STARTTLS response")
             async with asyncio.timeout(LIMIT * self._scale):
-                await wire.start_tls(snapshot.outbound_context, None if host.name == address else host.name)
+                await wire.start_tls(snapshot.other_client_context, None if host.name == address else host.name)
             if not (await wire.ask(f"EHLO {name}", LIMIT)).good:
                 raise Lost("EHLO rejected after STARTTLS")
-            if not _acceptable(wire.chain, snapshot.config.ssl):
-                raise Lost("the certificate does not pass the checks of sslconfig")
+            if problem := peer_problem(wire.chain, snapshot.config.ssl):
+                raise Lost(problem)
         except (Lost, TimeoutError) as error:
             raise _TlsFailed from error
-
-
-def _acceptable(chain: Sequence[bytes], settings: SslSettings) -> bool:
-    """The optional checks of peer certificates (delivery.md 5.5)."""
-    if not settings.peer_cert_fqdn and not settings.peer_cert_x509:
-        return True
-    try:
-        server = x509.load_der_x509_certificate(chain[0])
-        names = presented_names(server)
-    except (IndexError, *UNREADABLE):
-        return False
-    return not (settings.peer_cert_x509 and signature_problem(server)) and not (settings.peer_cert_fqdn and fqdn_problem(names))
 
 
 async def _transaction(wire: Wire, sender: str, recipient: str, message: bytes) -> None:

@@ -17,7 +17,8 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from appliance_runtime.delivery.verify import MAX_CERTIFICATES, UNREADABLE, Kind, Reference, Result, Rules, TrustAnchors, verify
+from appliance_runtime.delivery.peer_checks import UNREADABLE
+from appliance_runtime.delivery.verify import MAX_CERTIFICATES, Kind, Reference, Result, Rules, TrustAnchors, verify
 from appliance_runtime.dns.answers import Tlsa
 from appliance_state.certificates import der
 

@@ -14,12 +14,13 @@ from enum import Enum
 from attrs import evolve, frozen
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 
+from appliance_runtime.delivery.peer_checks import NO_CERTIFICATE, UNREADABLE, UNREADABLE_TEXT, checks_problem
 from appliance_runtime.delivery.peer_names import PresentedNames, is_address, matches, presented_names, subject_label
 from appliance_runtime.logs.escaping import escape
-from appliance_state.names import is_fqdn
+from appliance_state.certificates.pem import load_der
 
 MAX_CERTIFICATES = 20
 MAX_SHOWN_NAMES = 5
@@ -39,23 +40,6 @@ _TEXTS = {
     47: "permitted subtree violation",
 }
 """OpenSSL's codes and the wording that is kept here, whatever a later version says; the wording of others is its own"""
-
-_ALLOWED_SIGNATURES = frozenset(
-    {
-        SignatureAlgorithmOID.RSA_WITH_SHA224,
-        SignatureAlgorithmOID.RSA_WITH_SHA256,
-        SignatureAlgorithmOID.RSA_WITH_SHA384,
-        SignatureAlgorithmOID.RSA_WITH_SHA512,
-        SignatureAlgorithmOID.ECDSA_WITH_SHA224,
-        SignatureAlgorithmOID.ECDSA_WITH_SHA256,
-        SignatureAlgorithmOID.ECDSA_WITH_SHA384,
-        SignatureAlgorithmOID.ECDSA_WITH_SHA512,
-        SignatureAlgorithmOID.ED25519,
-        SignatureAlgorithmOID.ED448,
-    }
-)
-UNREADABLE = (ValueError, x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType)
-_PSS_HASHES = ("sha224", "sha256", "sha384", "sha512")
 
 
 class Kind(Enum):
@@ -141,25 +125,25 @@ def verify(peer_chain: Sequence[bytes], anchors: TrustAnchors, rules: Rules, ref
     checked = check_certificate(peer_chain, anchors, rules, now)
     if not checked.ok:
         return checked
-    names = presented_names(x509.load_der_x509_certificate(peer_chain[0]))
+    names = presented_names(load_der(peer_chain[0]))
     return evolve(identify(names, rules, references), path=checked.path)
 
 
 def check_certificate(peer_chain: Sequence[bytes], anchors: TrustAnchors, rules: Rules, now: datetime) -> Result:
     """Path and optional checks, without regard to whose certificate it is. CPU work."""
     if not peer_chain:
-        return Result(ok=False, text="no certificate")
+        return Result(ok=False, text=NO_CERTIFICATE)
     if len(peer_chain) > MAX_CERTIFICATES:
         return Result(ok=False, text="certificate chain too long")
     try:
-        server = x509.load_der_x509_certificate(peer_chain[0])
+        server = load_der(peer_chain[0])
         names = presented_names(server)
         found = _path(peer_chain, anchors, now)
         if found.text:
             return found
-        problem = (signature_problem(server) if rules.x509_check else None) or (fqdn_problem(names) if rules.fqdn_check else None)
+        problem = checks_problem(server, names, fqdn=rules.fqdn_check, x509_check=rules.x509_check)
     except UNREADABLE:
-        return Result(ok=False, text="the certificate cannot be read")
+        return Result(ok=False, text=UNREADABLE_TEXT)
     return evolve(found, ok=False, text=problem) if problem else found
 
 
@@ -223,45 +207,8 @@ def _serves(certificate: x509.Certificate, *, leaf: bool) -> bool:
     return key.digital_signature or key.key_encipherment or key.key_agreement
 
 
-def signature_problem(server: x509.Certificate) -> str | None:
-    oid = server.signature_algorithm_oid
-    if oid in _ALLOWED_SIGNATURES:
-        return None
-    algorithm = server.signature_hash_algorithm
-    if oid == SignatureAlgorithmOID.RSASSA_PSS and algorithm is not None and algorithm.name in _PSS_HASHES:
-        return None
-    label = _SIGNATURE_NAMES.get(oid.dotted_string, oid.dotted_string)
-    return f"signature algorithm {label} is not allowed ({subject_label(server.subject)})"
-
-
-_SIGNATURE_NAMES = {
-    "1.2.840.113549.1.1.2": "md2WithRSAEncryption",
-    "1.2.840.113549.1.1.3": "md4WithRSAEncryption",
-    "1.2.840.113549.1.1.4": "md5WithRSAEncryption",
-    "1.2.840.113549.1.1.5": "sha1WithRSAEncryption",
-    "1.3.14.3.2.29": "sha1WithRSA",
-    "1.2.840.113549.1.1.10": "rsassaPss",
-    "1.2.840.10040.4.3": "dsaWithSHA1",
-    "2.16.840.1.101.3.4.3.2": "dsa_with_SHA256",
-    "1.2.840.10045.4.1": "ecdsa-with-SHA1",
-}
-"""as OpenSSL writes them"""
-
-
-def fqdn_problem(names: PresentedNames) -> str | None:
-    checked = [(names.common_name, "commonName")] if names.common_name is not None else []
-    for name, kind in [*checked, *((name, "dNSName") for name in names.dns_names)]:
-        if not is_fqdn(name):
-            return f'name "{escape(name)}" is not a fully qualified domain name ({kind})'
-    return None
-
-
 def _parsed(der: bytes) -> crypto.X509 | None:
     try:
         return crypto.load_certificate(crypto.FILETYPE_ASN1, der)
     except (crypto.Error, ValueError):
         return None
-
-
-# Names under which alert mail still asks for them.
-_UNREADABLE, _signature_problem, _fqdn_problem = UNREADABLE, signature_problem, fqdn_problem

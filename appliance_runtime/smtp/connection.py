@@ -295,8 +295,7 @@ class Connection(asyncio.BufferedProtocol):
         if handshaking and tls.established:
             self._stop_timer()
             self.conversation.tls_succeeded(tls.version, tls.cipher, tls.client_name)
-        if handshaking:
-            self.transport.write(tls.take())
+        self.transport.write(tls.take())
         if tls.ended:
             self._half_closed = True
         return plain

@@ -1,6 +1,7 @@
 """The server's side of a TLS session without input and output, and why handshakes fail (logs-and-alerts.md 2).
 
-Records go in and plain octets come out (`receive`), plain octets go in (`send`), records are taken away (`take`).
+Records go in and plain octets come out (`receive`), plain octets go in (`send`), records are taken away (`take`). Where the
+settings allow it a client may renegotiate; what we say meanwhile waits until that handshake is complete.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class TlsSession:
         self._outgoing = ssl.MemoryBIO()
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._first: int | None = None
+        self._unsent = bytearray()
         self.established = False
         self.ended = False
 
@@ -35,6 +37,12 @@ class TlsSession:
         if self._first is None and records:
             self._first = records[0]
         self._incoming.write(records)
+        plain = self._receive()
+        if self._unsent:
+            self._write()
+        return plain
+
+    def _receive(self) -> bytes:
         try:
             if not self.established:
                 self._object.do_handshake()
@@ -59,7 +67,15 @@ class TlsSession:
         return b"".join(parts)
 
     def send(self, plain: bytes) -> None:
-        self._object.write(plain)
+        self._unsent += plain
+        self._write()
+
+    def _write(self) -> None:
+        try:
+            while self._unsent:
+                del self._unsent[: self._object.write(self._unsent)]
+        except ssl.SSLWantReadError:
+            return  # the client renegotiates
 
     def close(self) -> None:
         """Say that nothing more follows."""
