@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from attrs import define
+
 from appliance_runtime.delivery.attempt import Attempt
 from appliance_runtime.delivery.connection import NETWORK, Connection
 from appliance_runtime.delivery.limits import Windows
@@ -23,44 +25,77 @@ if TYPE_CHECKING:
 
 READ_AGAIN = timedelta(seconds=60)
 """pause after a body could not be read"""
+UNRECORDED = 16
+"""records under way for one connection: so many messages of it may be delivered twice after a crash"""
 
-Record = asyncio.Task[None]
-"""what is being made durable"""
+
+@define(eq=False)
+class Records:
+    """What was delivered over a connection and is being made durable meanwhile."""
+
+    count: int = 0
+    """under way"""
+    _error: Exception | None = None
+    _waiting: asyncio.Future[None] | None = None
+
+    def begin(self) -> Callable[[Exception | None], None]:
+        """One more; what it returns is to be called at its end."""
+        self.count += 1
+        return self._end
+
+    def _end(self, error: Exception | None) -> None:
+        self.count -= 1
+        self._error = self._error or error
+        if not self.count and self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def settle(self, most: int = 0) -> None:
+        """Until none is under way, if there are more than `most`. Errors: QueueError, when something could not be recorded."""
+        if self.count > most:
+            self._waiting = asyncio.get_running_loop().create_future()
+            await self._waiting
+        if self._error is not None:
+            raise self._error
 
 
 async def carry(
-    agent: DeliveryAgent, windows: Windows, attempt: Attempt, connection: Connection, message: QueuedMessage, fresh: Callable[[], bool]
-) -> tuple[Sequence[QueuedRecipient], Record | None]:
-    """Returns the recipients that are still undecided, and a record under way. `fresh`: the connection may go on.
+    agent: DeliveryAgent,
+    windows: Windows,
+    attempt: Attempt,
+    connection: Connection,
+    message: QueuedMessage,
+    body: bytes | None,
+    records: Records,
+    fresh: Callable[[], bool],
+) -> Sequence[QueuedRecipient]:
+    """Returns the recipients that are still undecided. `body`: if it is known; `fresh`: the connection may go on.
 
     Errors: QueueError, when nothing can be recorded any more.
     """
-    try:
-        body = await agent.queue.body(message.mid)
-    except UnreadableMessage:
-        return (), None  # set aside by the queue, with its alert
-    except QueueError:
-        await postpone(agent, message, message.recipients, agent.clock.now() + READ_AGAIN)
-        return (), None
+    if body is None:
+        try:
+            body = await agent.queue.body(message.mid)
+        except UnreadableMessage:
+            return ()  # set aside by the queue, with its alert
+        except QueueError:
+            await postpone(agent, message, message.recipients, agent.clock.now() + READ_AGAIN)
+            return ()
     rest: Sequence[QueuedRecipient] = message.recipients
     granted, until = windows.take(attempt.settings, connection.target.address, len(rest), agent.clock.now())
     if granted < len(rest) and until is not None:
         await postpone(agent, message, rest[granted:], until)
         rest = rest[:granted]
-    record: Record | None = None
     while rest and fresh():
         now = rest[:MAX_RECIPIENTS]
         agent.logs.event("mid.delivery_start", dcid=connection.dcid, mid=message.mid, rids=[one.rid for one in now])
         possible = agent.live().config.delivery.possible_delivery
         outcome = await send(connection, message.sender, now, body, possible=possible)
-        if record is not None:
-            await record
-        record = await _record(agent, attempt, connection, message, outcome, body)
+        await _record(agent, attempt, connection, message, outcome, body, records)
         if outcome.lost is not None:
             decided = {*outcome.delivered, *outcome.failed}
-            return [one for one in rest if one.rid not in decided], record
+            return [one for one in rest if one.rid not in decided]
         rest = rest[MAX_RECIPIENTS:]
-    return rest, record
+    return rest
 
 
 async def postpone(agent: DeliveryAgent, message: QueuedMessage, recipients: Sequence[QueuedRecipient], until: datetime) -> None:
@@ -71,22 +106,23 @@ async def postpone(agent: DeliveryAgent, message: QueuedMessage, recipients: Seq
 
 
 async def _record(
-    agent: DeliveryAgent, attempt: Attempt, connection: Connection, message: QueuedMessage, outcome: Outcome, body: bytes
-) -> Record | None:
+    agent: DeliveryAgent,
+    attempt: Attempt,
+    connection: Connection,
+    message: QueuedMessage,
+    outcome: Outcome,
+    body: bytes,
+    records: Records,
+) -> None:
     target = connection.target
     if outcome.lost is not None:
         agent.logs.event(
             "dcid.error", dcid=connection.dcid, domain=target.domain, ip=target.address, port=target.port, details=outcome.lost,
             source=connection.source.address, reason=NETWORK,
         )  # fmt: skip
-    record: Record | None = None
     if outcome.delivered:
         delivered = Delivered(dcid=connection.dcid, rids=outcome.delivered, reply=outcome.reply, possible=outcome.possible)
         agent.results.announce(message, delivered, body)
-        record = asyncio.get_running_loop().create_task(agent.results.complete(message, outcome.delivered))
-    if not outcome.failed:
-        return record
-    if record is not None:
-        await record
-    await agent.results.failed(message, outcome.failed, connection.dcid, attempt.settings)
-    return None
+        agent.results.complete(message, outcome.delivered, records.begin())
+    if outcome.failed:
+        await agent.results.failed(message, outcome.failed, connection.dcid, attempt.settings)

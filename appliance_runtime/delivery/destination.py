@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from appliance_runtime.delivery.attempt import Attempt
-from appliance_runtime.delivery.carrying import postpone
+from appliance_runtime.delivery.carrying import Records, postpone
 from appliance_runtime.delivery.exchangers import Candidate
 from appliance_runtime.delivery.failures import Failure
 from appliance_runtime.delivery.limits import Windows
@@ -92,7 +92,8 @@ class DestinationDelivery:
         settings = effective_destination(self.domain, self.agent.live().config.destinations)
         limit = settings.max_messages_per_connection or 1
         most = (settings.max_host_concurrency or UNLIMITED) if settings.limit_type is LimitType.HOST else UNLIMITED
-        while len(self.tasks) < most and not any(worker.room > 0 for worker in self._workers):
+        # A connection that carries one message has room for no other: nothing to ask then.
+        while len(self.tasks) < most and not (limit > 1 and any(worker.room > 0 for worker in self._workers)):
             worker = Worker(self, limit)
             if not worker.batch:
                 return
@@ -208,11 +209,13 @@ class DestinationDelivery:
 
     async def discard(self, batch: Batch) -> None:
         """The route /dev/null."""
+        records = Records()
         for message in batch:
             rids = [recipient.rid for recipient in message.recipients]
             self.agent.logs.event("mid.discarded", mid=message.mid, rids=rids)
             self.agent.results.announce(message, Delivered(dcid=0, rids=rids))
-            await self.agent.results.complete(message, rids)
+            self.agent.results.complete(message, rids, records.begin())
+        await records.settle()
 
     async def fail(self, worker: Worker, attempt: Attempt, batch: Batch, failure: Failure, dcid: int) -> None:
         """The attempt has failed, for everything that was due when it began."""

@@ -70,13 +70,18 @@ class Results:
             self.logs.event("mid.response", mid=message.mid, rids=rids, response="\\n".join(delivered.reply.lines))
         self.counters.add("delivered_recips", len(rids))
 
-    async def complete(self, message: QueuedMessage, rids: Sequence[int]) -> None:
-        """These recipients need nothing more."""
+    def complete(self, message: QueuedMessage, rids: Sequence[int], settle: Callable[[Exception | None], None]) -> None:
+        """These recipients need nothing more; `settle` is called when that is durable. Errors: QueueError."""
         if self.warned:
             for rid in rids:
                 self.warned.pop((message.mid, rid), None)
-        if await self.queue.delivered(message.mid, rids):
-            self.logs.event("mid.finished", mid=message.mid, outcome="done")
+
+        def stored(error: Exception | None) -> None:
+            if gone and error is None:
+                self.logs.event("mid.finished", mid=message.mid, outcome="done")
+            settle(error)
+
+        gone = self.queue.complete(message.mid, rids, stored)
 
     # -- failed -------------------------------------------------------------------------------------------------------
 

@@ -7,14 +7,14 @@ is never sent: it could carry a command of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 from attrs import define, field
 
 from appliance_runtime.delivery import wire as smtp
 from appliance_runtime.delivery.connection import Connection
 from appliance_runtime.delivery.failures import Failure
-from appliance_runtime.delivery.wire import Lost, Reply
+from appliance_runtime.delivery.wire import Lost, Reply, Step
 from appliance_runtime.queue.envelope import QueuedRecipient
 
 MAX_RECIPIENTS = 100
@@ -49,28 +49,28 @@ async def send(connection: Connection, sender: str, recipients: Sequence[QueuedR
             outcome.failed[one.rid] = Failure.own("5.1.0", UNSENDABLE)
     try:
         if sendable:
-            await _transact(connection, sender, sendable, body, outcome, possible)
+            await connection.wire.converse(_transact(connection, sender, sendable, body, outcome, possible))
     except Lost as lost:
         outcome.lost = str(lost)
     return outcome
 
 
-async def _transact(
+def _transact(
     connection: Connection, sender: str, recipients: Sequence[QueuedRecipient], body: bytes, outcome: Outcome, possible: bool
-) -> None:
-    wire, remote = connection.wire, connection.target.address
+) -> Generator[Step, Reply, None]:
+    """The dialogue of a transaction."""
+    remote = connection.target.address
     if connection.dirty:
-        await wire.ask("RSET", smtp.COMMAND)
-        connection.dirty = False
+        yield b"RSET\r\n", smtp.COMMAND
     connection.sent += 1
     connection.dirty = True
-    reply = await wire.ask(f"MAIL FROM:<{sender}>{_parameters(connection, body)}", smtp.ENVELOPE)
+    reply = yield _line(f"MAIL FROM:<{sender}>{_parameters(connection, body)}"), smtp.ENVELOPE
     if not reply.good:
         _refuse(connection, recipients, reply, "3.0", outcome)
         return
     taken: list[QueuedRecipient] = []
     for position, one in enumerate(recipients):
-        reply = await wire.ask(f"RCPT TO:<{one.address}>", smtp.ENVELOPE)
+        reply = yield _line(f"RCPT TO:<{one.address}>"), smtp.ENVELOPE
         if reply.good:
             taken.append(one)
         elif reply.code == CLOSING:
@@ -80,15 +80,14 @@ async def _transact(
             outcome.failed[one.rid] = Failure.of(reply, "1.0", remote)
     if not taken:
         return
-    reply = await wire.ask("DATA", smtp.DATA)
+    reply = yield b"DATA\r\n", smtp.DATA
     if reply.code != GO_AHEAD:
         _refuse(connection, taken, reply, "3.0", outcome)
         return
-    await wire.send(dot_stuffed(body))
     try:
-        reply = await wire.reply(smtp.FINAL)
+        reply = yield dot_stuffed(body), smtp.FINAL
     except Lost:
-        if not possible:
+        if not possible or connection.wire.sending:
             raise
         outcome.possible = True
         outcome.delivered = [one.rid for one in taken]
@@ -99,6 +98,10 @@ async def _transact(
         outcome.delivered = [one.rid for one in taken]
     else:
         _refuse(connection, taken, reply, "3.0", outcome)
+
+
+def _line(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape") + b"\r\n"
 
 
 def _refuse(connection: Connection, recipients: Sequence[QueuedRecipient], reply: Reply, kind: str, outcome: Outcome) -> None:

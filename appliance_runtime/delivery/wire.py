@@ -3,6 +3,9 @@
 Octets go through memory BIOs once TLS is on, so what came in clear text can never be taken for an answer inside TLS. One
 timer watches the whole connection. Time limits are seconds of real time, multiplied by the `scale` of the connection; the
 limit of a reply counts for all of it, so that one octet per second does not keep a connection alive.
+
+A dialogue of several commands is a generator: it yields what is to be sent and how long the reply may take, and is given the
+reply, or has Lost thrown in. It runs where the replies arrive, with no task switch between its commands.
 """
 
 from __future__ import annotations
@@ -11,8 +14,8 @@ import asyncio
 import contextlib
 import re
 import ssl
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar, cast
 
 from attrs import frozen
 
@@ -24,6 +27,9 @@ MAX_REPLY_LINES = 100
 MAX_REPLY_OCTETS = 65536
 BLOCK_OCTETS = 256 * 1024
 _READ = 65536
+T = TypeVar("T")
+Step = tuple[bytes, float]
+"""octets to be sent, and the limit for their reply"""
 _REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 
 
@@ -53,7 +59,7 @@ class Reply:
 
 
 class Wire(asyncio.Protocol):
-    """Octets from and to one peer. At most one caller waits at a time."""
+    """Octets from and to one peer. At most one caller waits, or one dialogue runs, at a time."""
 
     def __init__(self, scale: float) -> None:
         self.lost: Lost | None = None
@@ -67,6 +73,10 @@ class Wire(asyncio.Protocol):
         self._octets = 0
         self._waiting: asyncio.Future[Reply] | None = None
         self._drained: asyncio.Future[None] | None = None
+        self._dialogue: Generator[Step, Reply, Any] | None = None
+        self._result: asyncio.Future[Any]
+        self._limit = 0.0
+        self._unsent = memoryview(b"")
         self._handshake: asyncio.Future[None] | None = None
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -109,9 +119,7 @@ class Wire(asyncio.Protocol):
     async def ask(self, line: str, limit: float) -> Reply:
         """Send a command and wait for its reply. Errors: Lost."""
         if self.pending and self.lost is None:
-            # What comes unasked must not be taken for an answer. Servers say 421 so before they close.
-            unasked = self._parse()
-            self._end(Lost(unasked.text if unasked else "unexpected response"))
+            self._unasked()
         self.write(line.encode("utf-8", "surrogateescape") + b"\r\n")
         return await self.reply(limit)
 
@@ -139,6 +147,23 @@ class Wire(asyncio.Protocol):
                 await self._drained
             if self.lost is not None:
                 raise self.lost
+
+    async def converse(self, dialogue: Generator[Step, Reply, T]) -> T:
+        """Run a dialogue; returns what it returns. Errors: those of the dialogue, Lost among them."""
+        self._result = self._loop.create_future()
+        self._dialogue = dialogue
+        try:
+            self._go_on(None)
+            result: T = await self._result
+        finally:
+            self._dialogue = None
+            dialogue.close()
+        return result
+
+    @property
+    def sending(self) -> bool:
+        """Octets of the last step have not left this process yet."""
+        return self._drained is not None or bool(self._unsent)
 
     async def start_tls(self, context: ssl.SSLContext, name: str | None) -> None:
         """The handshake. `name`: for SNI. Errors: Lost with the text of OpenSSL or of the socket."""
@@ -213,6 +238,61 @@ class Wire(asyncio.Protocol):
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         self._drained = None
+        if self._dialogue is not None and self.lost is None:
+            self._pump()
+
+    # -- a dialogue ----------------------------------------------------------------------------------------------------
+
+    def _go_on(self, reply: Reply | None, lost: Lost | None = None) -> None:
+        """Give the dialogue what it waits for, and do what it asks for next."""
+        assert self._dialogue is not None
+        try:
+            # A generator that has just begun takes nothing but None.
+            octets, self._limit = self._dialogue.throw(lost) if lost else self._dialogue.send(cast(Reply, reply))
+        except StopIteration as end:
+            self._dialogue = None
+            if not self._result.done():
+                self._result.set_result(end.value)
+        except BaseException as error:  # it belongs to whoever waits for the dialogue
+            self._dialogue = None
+            if not self._result.done():
+                self._result.set_exception(error)
+        else:
+            if self._buffer or self._lines:
+                self._unasked()
+            elif self.lost is not None:
+                self._go_on(None, self.lost)
+            else:
+                self._unsent = memoryview(octets)
+                self._pump()
+
+    def _pump(self) -> None:
+        """Send on; what has come meanwhile is heard when everything has left."""
+        while self._unsent and self._drained is None:
+            block, self._unsent = self._unsent[:BLOCK_OCTETS], self._unsent[BLOCK_OCTETS:]
+            try:
+                self.write(block)
+            except Lost:  # which the dialogue knows already
+                return
+        if self._drained is not None:
+            self._arm(BLOCK)
+        else:
+            self._arm(self._limit)
+            if self._buffer:
+                self._hear()
+
+    def _hear(self) -> None:
+        """Give a reply to the dialogue, if it has come as a whole."""
+        with contextlib.suppress(Lost):  # which the dialogue knows already
+            complete = self._parse()
+            if complete is not None:
+                self._go_on(complete)
+
+    def _unasked(self) -> None:
+        """What comes unasked must not be taken for an answer. Servers say 421 so before they close."""
+        with contextlib.suppress(Lost):
+            unasked = self._parse()
+            self._end(Lost(unasked.text if unasked else "unexpected response"))
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -249,6 +329,12 @@ class Wire(asyncio.Protocol):
 
     def _take(self, data: bytes) -> None:
         self._buffer += data
+        if self._dialogue is not None:
+            if not self.sending:
+                self._hear()
+            elif len(self._buffer) > MAX_REPLY_OCTETS:
+                self._end(Lost("reply too long"))
+            return
         if self._waiting is None or self._waiting.done():
             if len(self._buffer) > MAX_REPLY_OCTETS:
                 self._end(Lost("reply too long"))
@@ -296,7 +382,7 @@ class Wire(asyncio.Protocol):
     def _expire(self) -> None:
         self._timer = None
         waiters = (self._waiting, self._drained, self._handshake)
-        if not any(waiter is not None and not waiter.done() for waiter in waiters):
+        if self._dialogue is None and not any(waiter is not None and not waiter.done() for waiter in waiters):
             return
         if self._loop.time() < self._deadline:
             self._timer = self._loop.call_at(self._deadline, self._expire)
@@ -315,6 +401,8 @@ class Wire(asyncio.Protocol):
                     waiter.set_exception(lost)
             if self._drained is not None and not self._drained.done():
                 self._drained.set_result(None)
+            if self._dialogue is not None:
+                self._go_on(None, lost)
             if self.on_input is not None:
                 self.on_input()
         return self.lost

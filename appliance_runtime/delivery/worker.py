@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from appliance_runtime.delivery.attempt import Attempt, Trouble
-from appliance_runtime.delivery.carrying import Record, carry
+from appliance_runtime.delivery.carrying import UNRECORDED, Records, carry
 from appliance_runtime.delivery.connection import Connection, Unusable
 from appliance_runtime.delivery.exchangers import Candidate, HardFailure, HostProblem, Skipped, candidates, own_addresses
 from appliance_runtime.delivery.failures import Failure
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from appliance_runtime.delivery.destination import DestinationDelivery
 
 Batch = list[QueuedMessage]
+
+AHEAD_MESSAGES, AHEAD_OCTETS = 16, 64 * 1024
+"""bodies that are read from disk together"""
 
 
 class Worker:
@@ -183,32 +186,33 @@ class Worker:
         self._carried = 0
         attempt.served = True
         self._destination.grow()
-        record: Record | None = None
+        records = Records()
+        bodies: dict[int, bytes] = {}
         try:
             while True:
                 if not self.batch and self._fresh(attempt, connection):
                     room = self._limit - connection.sent
-                    self.batch = await self._destination.sift(self, self._destination.lease(self, room), attempt.settings)
-                    self._destination.grow()
+                    if leased := self._destination.lease(self, room):
+                        self.batch = await self._destination.sift(self, leased, attempt.settings)
+                        self._destination.grow()
+                        continue
                 if not self.batch:
-                    if record is not None:
-                        await record
-                        record = None  # and look again: mail that came meanwhile was left to this connection
-                    elif not await self._rest(attempt, connection):
+                    if not await self._rest(attempt, connection):
                         return None
                     continue
                 if not self._fresh(attempt, connection):
                     return None
                 message = self.message = self.batch[0]
-                left, recording = await carry(
-                    self._agent, self._destination.windows, attempt, connection, message, lambda: self._fresh(attempt, connection)
-                )
+                if message.mid not in bodies:
+                    bodies = await self._agent.queue.bodies(_ahead(self.batch))
+                left = await carry(
+                    self._agent, self._destination.windows, attempt, connection, message, bodies.get(message.mid), records,
+                    lambda: self._fresh(attempt, connection),
+                )  # fmt: skip
                 self.message = None
                 self._carried = connection.sent
                 self.batch[:1] = [evolve(message, recipients=tuple(left))] if left else []
-                if record is not None:
-                    await record
-                record = recording
+                await records.settle(UNRECORDED)
                 if left and connection.wire.lost is not None:
                     failure = Failure.own("4.4.0", str(connection.wire.lost), remote=connection.target.address)
                     return failure, connection.dcid
@@ -217,8 +221,7 @@ class Worker:
             raise
         finally:
             try:
-                if record is not None:
-                    await record
+                await records.settle()
             finally:
                 await self._end(connection)
 
@@ -265,3 +268,15 @@ class Worker:
             connection.wire.on_input = None
             with suppress(ValueError):
                 idle.remove(work)
+
+
+def _ahead(batch: Batch) -> list[int]:
+    """MIDs of the first messages whose bodies may be read together; at least one."""
+    octets = 0
+    mids: list[int] = []
+    for message in batch[:AHEAD_MESSAGES]:
+        octets += message.size
+        if mids and octets > AHEAD_OCTETS:
+            break
+        mids.append(message.mid)
+    return mids

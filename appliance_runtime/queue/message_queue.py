@@ -214,16 +214,26 @@ class MessageQueue:
 
         Returns when this is durable, or, while storing fails, when it is remembered and will be stored.
         """
+        future: asyncio.Future[None] = self._loop.create_future()
+        gone = self.complete(mid, rids, _outcome_of(future))
+        await future
+        return gone
+
+    def complete(self, mid: int, rids: Sequence[int], settle: Callable[[Exception | None], None]) -> bool:
+        """`delivered` without a coroutine: `settle` is called, later, where `delivered` would return or raise. Errors: QueueError."""
         message = self._schedule.messages.get(mid)
         if message is None:
+            self._loop.call_soon(settle, None)
             return True
         gone = self._schedule.complete(mid, rids, self._clock.now())
         self._set_alarm()
         if gone:
-            await self._store(self._removal(message))
+            change = self._removal(message)
         else:
             message.recorded = True
-            await self._store(Change([(PUT_ATTEMPT, (mid, rid, 1, 0, 0, b"")) for rid in rids]))
+            change = Change([(PUT_ATTEMPT, (mid, rid, 1, 0, 0, b"")) for rid in rids])
+        change.settle = settle
+        self._writer.submit(change)
         return gone
 
     async def bounced(self, mid: int, rids: Sequence[int]) -> bool:
@@ -270,12 +280,7 @@ class MessageQueue:
 
     async def _store(self, change: Change) -> None:
         future: asyncio.Future[None] = self._loop.create_future()
-
-        def settle(error: Exception | None) -> None:
-            if not future.done():
-                future.set_result(None) if error is None else future.set_exception(error)
-
-        change.settle = settle
+        change.settle = _outcome_of(future)
         self._writer.submit(change)
         await future
 
@@ -291,6 +296,14 @@ class MessageQueue:
         except UnreadableMessage:
             await self._set_aside(mid)
             raise
+
+    async def bodies(self, mids: Sequence[int]) -> dict[int, bytes]:
+        """The bodies of several messages with one look at the disk; what is not in the answer is for `body` to read."""
+        found = {mid: cached for mid in mids if (cached := self._cache.get(mid)) is not None}
+        if len(found) < len(mids):
+            messages = [self._schedule.messages[mid] for mid in mids if mid not in found and mid in self._schedule.messages]
+            found |= await asyncio.to_thread(self._stored.read_rows, [message.envelope for message in messages])
+        return found
 
     def read_body(self, mid: int) -> bytes:
         """As `body`, but blocking, and leaving a damaged message where it is."""
@@ -395,6 +408,14 @@ class MessageQueue:
         if not self._full and self._alert is not None:
             self._alert(*disk_full(self._places.root, "messages"))
         self._full = True
+
+
+def _outcome_of(future: asyncio.Future[None]) -> Callable[[Exception | None], None]:
+    def settle(error: Exception | None) -> None:
+        if not future.done():
+            future.set_result(None) if error is None else future.set_exception(error)
+
+    return settle
 
 
 def _octets(text: str) -> bytes:
