@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check e2e bench bench-inbound wheel format
+.PHONY: help run test check e2e bench bench-inbound bench-outbound wheel format
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
@@ -37,6 +37,9 @@ bench: $(READY) ## start-up, memory, commit time (figures: bench/README.md)
 
 bench-inbound: $(READY) ## mail accepted per second, against Postfix (needs root, gcc, libssl-dev)
 	$(BIN)/python -m bench.inbound
+
+bench-outbound: $(READY) ## mail delivered and relayed per second, against Postfix (needs root, gcc, libssl-dev)
+	$(BIN)/python -m bench.outbound
 
 wheel: $(READY) ## dist/*.whl
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -1,0 +1,1 @@
+"""Mail out: delivery from the queue, and accept-and-relay, against Postfix in the same run (`make bench-outbound`)."""
