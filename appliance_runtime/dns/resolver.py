@@ -11,7 +11,8 @@ import asyncio
 import ipaddress
 import random
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, cast
 
 import dns.exception
@@ -35,13 +36,16 @@ from appliance_runtime.dns.answers import (
     TlsaStatus,
     weakest,
 )
-from appliance_runtime.dns.steps import MAX_ALIASES, Alias, Step, trust_ad, unchecked
-from appliance_runtime.dns.upstream import Upstream, text_of
+from appliance_runtime.dns.cache import Cache
+from appliance_runtime.dns.names import text_of
+from appliance_runtime.dns.steps import MAX_ALIASES, Step, trust_ad, unchecked
+from appliance_runtime.dns.trust_anchors import ROOT_KEYS, Anchor, parse_anchors
+from appliance_runtime.dns.upstream import Upstream
+from appliance_runtime.dns.validation import Validator
 from appliance_state.model.destinations import IpSortPref
 from appliance_state.model.dns import Dns, DnssecMode
 
 NEGATIVE_TTL = 60
-MAX_CACHED = 20_000
 
 _FAMILIES = {
     IpSortPref.PREFER_V4: (RdataType.A, RdataType.AAAA),
@@ -67,13 +71,15 @@ class Resolver:
         net_timeout_scale: float = 1.0,
         source: Callable[[str], str | None] = lambda interface: None,
         rng: random.Random | None = None,
+        anchors: tuple[Anchor, ...] | None = None,
     ) -> None:
-        """`source`: own address for questions, by the interface of the settings; None = left to the system."""
+        """`source`: own address for questions, by the interface of the settings; None = left to the system.
+        `anchors`: keys of the root in place of the built-in ones."""
         self._settings = settings
         self._clock = clock
         self._upstream = Upstream(settings, address_map, net_timeout_scale=net_timeout_scale, source=source, rng=rng)
-        self._cache: dict[Key, Answer] = {}
-        self._asking: dict[Key, asyncio.Task[Answer]] = {}
+        self._validator = Validator(self._upstream, clock, anchors or parse_anchors(ROOT_KEYS))
+        self._answers: Cache[Key, Answer] = Cache(clock)
 
     def reconfigure(self, settings: Dns) -> None:
         """Other servers from now on; what was remembered from the old ones is forgotten."""
@@ -82,8 +88,8 @@ class Resolver:
 
     def flush(self) -> None:
         """Forget all answers (`dnsflush`); those under way reach only who waits for them."""
-        self._cache = {}
-        self._asking = {}
+        self._answers.flush()
+        self._validator.flush()
 
     # -- look-ups -----------------------------------------------------------------------------------------------------
 
@@ -179,44 +185,25 @@ class Resolver:
             # What cannot be a name exists in no zone, signed or not.
             security = Security.INSECURE if dnssec else Security.INDETERMINATE
             return Answer(canonical_name=name, absence="NXDomain", expires=self._clock.now(), security=security)
-        known = self._cache.get(key)
-        if known and known.expires > self._clock.now():
-            return known
-        asking = self._asking.get(key)
-        if asking is None:
-            asking = self._asking[key] = asyncio.get_running_loop().create_task(self._ask(key))
-            asking.add_done_callback(lambda task: self._asked(key, task))
-        # Who gives up waiting does not end the question of the others.
-        return await asyncio.shield(asking)
-
-    def _asked(self, key: Key, task: asyncio.Task[Answer]) -> None:
-        if self._asking.get(key) is not task:
-            task.cancelled() or task.exception()
-            return
-        del self._asking[key]
-        if not task.cancelled() and task.exception() is None:
-            self._cache.pop(key, None)
-            self._cache[key] = task.result()
-            while len(self._cache) > MAX_CACHED:
-                del self._cache[next(iter(self._cache))]
+        return await self._answers.get(key, partial(self._ask, key))
 
     async def _ask(self, key: Key) -> Answer:
         """Follow aliases until the records, or their absence, are known."""
         name, kind, dnssec = key
-        aliases: list[Alias] = []
-        step = await self._step(name, kind, dnssec)
-        aliases += step.aliases
-        while not step.final:
+        steps = [await self._step(name, kind, dnssec)]
+        aliases = list(steps[0].aliases)
+        while not steps[-1].final:
             if len(aliases) > MAX_ALIASES:
                 raise LookupFailed(text_of(name), kind.name, "ServFail")
-            step = await self._step(step.name, kind, dnssec)
-            aliases += step.aliases
+            steps.append(await self._step(steps[-1].name, kind, dnssec))
+            aliases += steps[-1].aliases
+        last = steps[-1]
         return Answer(
-            canonical_name=text_of(step.name),
-            records=tuple(step.records or ()),
-            absence=step.absence,
-            expires=self._clock.now() + timedelta(seconds=self._seconds(step, aliases)),
-            security=weakest(step.security, *(alias.security for alias in aliases)),
+            canonical_name=text_of(last.name),
+            records=tuple(last.records or ()),
+            absence=last.absence,
+            expires=self._expires(kind, steps),
+            security=weakest(last.security, *(alias.security for alias in aliases)),
             alias=aliases[0].security if aliases else None,
         )
 
@@ -224,18 +211,23 @@ class Resolver:
         """One answer, read in the way of the mode. Errors: LookupFailed."""
         if not dnssec:
             return await unchecked(self._upstream, name, kind, security=Security.INDETERMINATE)
-        if self._settings.dnssec_mode is DnssecMode.TRUST_AD:
-            return await trust_ad(self._upstream, name, kind)
-        off = self._settings.dnssec_mode is DnssecMode.OFF
-        return await unchecked(self._upstream, name, kind, security=Security.INSECURE if off else Security.INDETERMINATE)
+        match self._settings.dnssec_mode:
+            case DnssecMode.VALIDATE:
+                return await self._validator.step(name, kind)
+            case DnssecMode.TRUST_AD:
+                return await trust_ad(self._upstream, name, kind)
+            case DnssecMode.OFF:
+                return await unchecked(self._upstream, name, kind, security=Security.INSECURE)
 
-    def _seconds(self, step: Step, aliases: list[Alias]) -> int:
-        """How long an answer is remembered."""
-        if step.records is None:
-            return NEGATIVE_TTL
-        ttl = min([step.records.ttl, *(alias.ttl for alias in aliases)])
-        # A TLSA record that outlives its time would break the change of a key (RFC 7671 8.1).
-        return ttl if step.records.rdtype == RdataType.TLSA else max(ttl, self._settings.min_ttl)
+    def _expires(self, kind: RdataType, steps: list[Step]) -> datetime:
+        """Until when an answer is remembered."""
+        seconds = NEGATIVE_TTL
+        if steps[-1].records is not None:
+            seconds = min(step.ttl for step in steps)
+            # A TLSA record that outlives its time would break the change of a key (RFC 7671 8.1).
+            if kind != RdataType.TLSA:
+                seconds = max(seconds, self._settings.min_ttl)
+        return min([self._clock.now() + timedelta(seconds=seconds), *(step.until for step in steps if step.until is not None)])
 
 
 def _addresses(answers: list[Answer]) -> tuple[str, ...]:

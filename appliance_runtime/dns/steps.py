@@ -15,11 +15,12 @@ import dns.message
 import dns.name
 import dns.rcode
 import dns.rrset
-from attrs import frozen
+from attrs import evolve, frozen
 from dns.rdatatype import RdataType
 
 from appliance_runtime.dns.answers import Absence, Failure, LookupFailed, Security
-from appliance_runtime.dns.upstream import Upstream, text_of
+from appliance_runtime.dns.names import text_of
+from appliance_runtime.dns.upstream import Upstream
 
 MAX_ALIASES = 8
 
@@ -29,7 +30,6 @@ class Alias:
     """A link of a chain of aliases: `target` is where it leads."""
 
     target: dns.name.Name
-    ttl: int
     security: Security
 
 
@@ -37,7 +37,7 @@ class Alias:
 class Step:
     """What one answer says. `name`: behind its aliases; neither records nor absence = to be asked for next.
 
-    `security`: of records or absence. `expires`: when the first signature in it ends; None = there is none.
+    `security`: of records or absence. `ttl`: of records and aliases. `until`: when the first signature in it ends; None = it has none.
     """
 
     aliases: tuple[Alias, ...] = ()
@@ -45,7 +45,8 @@ class Step:
     records: dns.rrset.RRset | None = None
     absence: Absence = ""
     security: Security
-    expires: datetime | None = None
+    ttl: int = 0
+    until: datetime | None = None
 
     @property
     def final(self) -> bool:
@@ -57,23 +58,33 @@ def find(section: Iterable[dns.rrset.RRset], name: dns.name.Name, kind: RdataTyp
     return next((rrset for rrset in section if rrset.rdtype == kind and rrset.name == name), None)
 
 
+def dname_above(section: Iterable[dns.rrset.RRset], name: dns.name.Name) -> dns.rrset.RRset | None:
+    """The DNAME above `name`, the innermost one."""
+    above = [rrset for rrset in section if rrset.rdtype == RdataType.DNAME and name != rrset.name and name.is_subdomain(rrset.name)]
+    return max(above, key=lambda rrset: len(rrset.name), default=None)
+
+
 def read(response: dns.message.Message, name: dns.name.Name, kind: RdataType, security: Security) -> Step:
     """Take an answer as it is; all of it is worth `security`."""
     aliases: list[Alias] = []
+    ttls: list[int] = []
     for _ in range(MAX_ALIASES + 1):
         records = find(response.answer, name, kind)
         alias = None if records is not None else find(response.answer, name, RdataType.CNAME)
         if alias is None:
             break
         name = cast(Any, alias[0]).target
-        aliases.append(Alias(target=name, ttl=alias.ttl, security=security))
+        aliases.append(Alias(target=name, security=security))
+        ttls.append(alias.ttl)
     absence: Absence = ""
-    if records is None:
+    if records is not None:
+        ttls.append(records.ttl)
+    else:
         if response.rcode() == dns.rcode.NXDOMAIN:
             absence = "NXDomain"
         elif not aliases:
             absence = "NoData"
-    return Step(aliases=tuple(aliases), name=name, records=records, absence=absence, security=security)
+    return Step(aliases=tuple(aliases), name=name, records=records, absence=absence, security=security, ttl=min(ttls, default=0))
 
 
 async def unchecked(upstream: Upstream, name: dns.name.Name, kind: RdataType, *, security: Security) -> Step:
@@ -94,20 +105,15 @@ async def trust_ad(upstream: Upstream, name: dns.name.Name, kind: RdataType) -> 
         raise bogus(name, kind, "the DNS server refuses to vouch for the answer") from None
     secure = bool(response.flags & dns.flags.AD)
     step = read(response, name, kind, Security.SECURE if secure else Security.INSECURE)
-    if secure or not step.aliases or kind == RdataType.CNAME:
+    if secure or not step.aliases or kind in (RdataType.CNAME, RdataType.DNAME):
         return step
     # The flag speaks of all of the answer; the record of the alias itself may still be secure (RFC 7672 2.1.1).
-    first, *others = step.aliases
-    own = await trust_ad(upstream, name, RdataType.CNAME)
-    if own.records is None or cast(Any, own.records[0]).target != first.target:
+    alias = dname_above(response.answer, name) or find(response.answer, name, RdataType.CNAME)
+    assert alias is not None
+    own = await trust_ad(upstream, alias.name, alias.rdtype)
+    if own.records is None or own.records != alias:
         return step
-    return Step(
-        aliases=(Alias(target=first.target, ttl=first.ttl, security=own.security), *others),
-        name=step.name,
-        records=step.records,
-        absence=step.absence,
-        security=step.security,
-    )
+    return evolve(step, aliases=(evolve(step.aliases[0], security=own.security), *step.aliases[1:]))
 
 
 def bogus(name: dns.name.Name, kind: RdataType, reason: str, failure: Failure = "ServFail") -> LookupFailed:

@@ -17,6 +17,7 @@ from dns.rdatatype import RdataType
 
 from appliance_runtime.addresses import AddressMap
 from appliance_runtime.dns.answers import Failure, LookupFailed
+from appliance_runtime.dns.names import text_of
 from appliance_runtime.dns.transport import PAYLOAD, exchange
 from appliance_state.model.dns import Dns
 
@@ -77,8 +78,3 @@ class Upstream:
         servers = list(self.settings.servers.entries())
         self._rng.shuffle(servers)
         return [(server.address, server.port) for server in sorted(servers, key=lambda server: server.priority)]
-
-
-def text_of(name: dns.name.Name) -> str:
-    """Lower case, without trailing dot; empty for the root."""
-    return name.to_text(omit_final_dot=True).lower() if name != dns.name.root else ""

@@ -1,7 +1,8 @@
-"""Lab DNS: a name server on a loopback port that answers from a table (labs-and-ci.md 8).
+"""Lab DNS: a name server on a loopback port with signed and unsigned zones and faults (labs-and-ci.md 8).
 
-It answers for every name: what the table does not hold does not exist. Aliases are answered alone, so that the asker has
-to follow them. Answers over UDP that are longer than the asker takes are truncated. Faults are set per name and type.
+It answers for every name: what no zone and no record holds does not exist. Aliases of single records are answered alone, so
+that the asker has to follow them. Answers over UDP that are longer than the asker takes are truncated. Faults are set per
+name and type.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
-from typing import Literal, cast
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Literal, cast, get_args
 
 import dns.exception
 import dns.flags
@@ -24,9 +27,34 @@ from attrs import frozen
 from dns.rdatatype import RdataType
 
 import appliance_runtime.dns.odd_records  # noqa: F401 for its effect on the parser
+from appliance_runtime.dns.answers import Security
+from asyncos_shell.lab.zone_signing import Flaw, Signing
+from asyncos_shell.lab.zone_tree import Composed, ZoneTree
+from asyncos_shell.lab.zones import LabZone
 
-Fault = Literal["servfail", "refused", "timeout", "nxdomain", "nodata"]
+Fault = Literal[
+    "secure",
+    "insecure",
+    "bogus",
+    "expired",
+    "future",
+    "wrong-key",
+    "unsigned",
+    "servfail",
+    "refused",
+    "timeout",
+    "truncated",
+    "nxdomain",
+    "nodata",
+    "forged-mx",
+]
+"""secure = none. insecure and nxdomain concern the name whatever the type; bogus to unsigned are flaws of signatures"""
 DEFAULT_TTL = 3600
+_FLAWS = get_args(Flaw)
+_CODES: dict[str, dns.rcode.Rcode] = {"servfail": dns.rcode.SERVFAIL, "refused": dns.rcode.REFUSED, "nxdomain": dns.rcode.NXDOMAIN}
+_PROOFS = (RdataType.RRSIG, RdataType.NSEC, RdataType.NSEC3)
+
+Key = tuple[dns.name.Name, RdataType]
 
 
 @frozen(kw_only=True)
@@ -41,20 +69,41 @@ class Query:
 
 
 class LabDns:
-    """`address`, `port`: where it answers, once started."""
+    """`address`, `port`: where it answers, once started.
 
-    def __init__(self, *lines: str) -> None:
-        """`lines`: records as `set` takes them."""
+    Names in `zones` are answered by them; all others by a table of records, for which the root has unsigned delegations.
+    `validating`: answer as a resolver that validates: AD for what is secure, SERVFAIL for what is bogus unless asked with CD.
+    """
+
+    def __init__(self, *lines: str, now: Callable[[], datetime] = lambda: datetime.now(UTC), validating: bool = True) -> None:
+        """`lines`: records as `set` takes them; `now`: the time for which signatures are made."""
         self.queries: list[Query] = []
         self.address = "127.0.0.1"
         self.port = 0
-        self._records: dict[tuple[dns.name.Name, RdataType], dns.rrset.RRset] = {}
-        self._faults: dict[tuple[dns.name.Name, RdataType], Fault] = {}
+        self.validating = validating
+        self._records: dict[Key, dns.rrset.RRset] = {}
+        self._faults: dict[Key, tuple[Fault, str]] = {}
+        self._tree = ZoneTree(now, self._flaw)
+        self._withheld: dict[dns.name.Name, LabZone] = {}
         self._transport: asyncio.DatagramTransport | None = None
         self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
+        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         for line in lines:
             self.set(line)
+
+    # -- content ------------------------------------------------------------------------------------------------------
+
+    @property
+    def trust_anchor(self) -> str:
+        """The key of the root, as a DS record."""
+        signing = self._tree.root.signing
+        assert signing is not None
+        return f"{signing.ds(dns.name.root).to_text()}\n"
+
+    def zone(self, name: str, text: str = "", signing: Signing | None = None, *, signed: bool = True) -> None:
+        """A zone in master-file text, delegated by the zone around it; signed in the plain way unless said otherwise. Errors: ValueError."""
+        self._tree.declare(LabZone.of(name, text, signing or Signing() if signed else None))
+        self._tree.arrange(owner for owner, _ in self._records)
 
     def set(self, line: str) -> None:
         """Add a record: `NAME [TTL] TYPE DATA`, names absolute with or without the last dot. Errors: ValueError."""
@@ -67,20 +116,51 @@ class LabDns:
             data = dns.rdata.from_text(dns.rdataclass.IN, kind, " ".join(words[1:]), origin=dns.name.root, relativize=False)
         except dns.exception.DNSException as error:
             raise ValueError(f"{line}: {error}") from error
+        zone = self._tree.zone_of(owner)
+        if zone is not self._tree.root:
+            zone.add(dns.rrset.from_rdata(owner, ttl, data))
+            return
         rrset = self._records.setdefault((owner, kind), dns.rrset.RRset(owner, dns.rdataclass.IN, kind))
         rrset.add(data, ttl)
+        self._tree.arrange(owner for owner, _ in self._records)
 
     def remove(self, name: str, kind: str) -> None:
         """Remove the records of a name and type."""
-        self._records.pop((dns.name.from_text(name).canonicalize(), dns.rdatatype.from_text(kind)), None)
+        owner, rdtype = _key(name, kind)
+        self._records.pop((owner, rdtype), None)
+        self._tree.zone_of(owner).remove(owner, rdtype)
 
-    def fault(self, name: str, kind: str, fault: Fault | None) -> None:
-        """Answer questions for `name` and `kind` so from now on; None = as the table says."""
-        key = (dns.name.from_text(name).canonicalize(), dns.rdatatype.from_text(kind))
-        if fault is None:
-            self._faults.pop(key, None)
-        else:
-            self._faults[key] = fault
+    def fault(self, name: str, kind: str, fault: Fault | None, host: str = ".") -> None:
+        """Answer questions for `name` and `kind` so from now on; None = as the table says. `host`: the one of forged-mx.
+
+        Errors: ValueError, where a name outside of the zones cannot have the fault."""
+        key = _key(name, kind)
+        old, _ = self._faults.pop(key, ("secure", ""))
+        self._switch(key, old, on=False)
+        if fault is None or fault == "secure":
+            return
+        if not self._tree.covers(*key) and fault in _FLAWS:
+            raise ValueError(f"{name} is in no signed zone")
+        self._switch(key, fault, on=True)
+        self._faults[key] = fault, host
+
+    def _switch(self, key: Key, fault: Fault, *, on: bool) -> None:
+        """Faults that change the zones, so that what proves them is changed too."""
+        name, kind = key
+        if fault == "insecure":
+            (self._tree.part if on else self._tree.join)(name)
+        elif fault == "nodata":
+            self._tree.zone_of(name).hide(name, kind, hidden=on)
+        elif fault == "nxdomain" and on and self._tree.zone_of(name).name == name != dns.name.root:
+            self._withheld[name] = self._tree.withhold(name)
+        elif fault == "nxdomain" and name in self._withheld:
+            self._tree.declare(self._withheld.pop(name))
+        elif fault == "nxdomain":
+            self._tree.zone_of(name).hide(name, None, hidden=on)
+
+    def _flaw(self, name: dns.name.Name, kind: RdataType) -> Flaw | None:
+        fault, _ = self._faults.get((name, kind), ("secure", ""))
+        return cast(Flaw, fault) if fault in _FLAWS else None
 
     def asked(self, name: str, kind: str) -> int:
         """How often a question has arrived."""
@@ -99,9 +179,10 @@ class LabDns:
             self._transport.close()
         if self._server is not None:
             self._server.close()
-            for writer in self._open:
+            for writer in self._open.values():
                 writer.close()
             await self._server.wait_closed()
+            await asyncio.gather(*self._open)
 
     def answer(self, wire: bytes, transport: str) -> bytes | None:
         """The octets of the answer; None = none."""
@@ -109,37 +190,61 @@ class LabDns:
             question = dns.message.from_wire(wire)
         except dns.exception.DNSException:
             return None
-        response = dns.message.make_response(question, recursion_available=True)
-        response.flags |= dns.flags.AA
         name, kind = question.question[0].name.canonicalize(), question.question[0].rdtype
         cd = bool(question.flags & dns.flags.CD)
         do = bool(question.ednsflags & dns.flags.DO)
         text = name.to_text(omit_final_dot=True)
         self.queries.append(Query(name=text, kind=dns.rdatatype.to_text(kind), do=do, cd=cd, transport=transport))
-        fault = self._faults.get((name, kind))
+        fault, host = self._faults.get((name, kind), ("secure", ""))
         if fault == "timeout":
             return None
-        self._fill(response, name, kind, fault)
+        if fault == "truncated" and transport == "udp":
+            return _truncated(question)
+        response = dns.message.make_response(question, recursion_available=True)
+        response.flags |= dns.flags.AA
+        if fault in ("servfail", "refused"):
+            response.set_rcode(_CODES[fault])
+        elif self._tree.covers(name, kind):
+            self._from_zones(response, question, name, kind, host if fault == "forged-mx" else None)
+        else:
+            self._from_table(response, name, kind, fault, host)
         try:
             return response.to_wire(max_size=65535 if transport == "tcp" else max(question.payload, 512))
         except dns.exception.TooBig:
-            short = dns.message.make_response(question, recursion_available=True)
-            short.flags |= dns.flags.TC
-            return short.to_wire()
+            return _truncated(question)
 
-    def _fill(self, response: dns.message.Message, name: dns.name.Name, kind: RdataType, fault: Fault | None) -> None:
-        codes = {"servfail": dns.rcode.SERVFAIL, "refused": dns.rcode.REFUSED, "nxdomain": dns.rcode.NXDOMAIN}
-        if fault is not None:
-            response.set_rcode(codes.get(fault, dns.rcode.NOERROR))
+    def _from_zones(
+        self, response: dns.message.Message, question: dns.message.Message, name: dns.name.Name, kind: RdataType, forged: str | None
+    ) -> None:
+        made = self._tree.compose(name, kind)
+        if forged is not None:
+            unsigned = self._tree.security(self._tree.zone_of(name)) is Security.INSECURE
+            made = Composed(answer=[_mx(name, forged)], security=Security.INSECURE if unsigned else Security.BOGUS)
+        do, ad = bool(question.ednsflags & dns.flags.DO), bool(question.flags & dns.flags.AD)
+        if self.validating and made.security is Security.BOGUS and not question.flags & dns.flags.CD:
+            response.set_rcode(dns.rcode.SERVFAIL)
             return
+        if self.validating and made.security is Security.SECURE and (do or ad):
+            response.flags |= dns.flags.AD
+        response.set_rcode(made.rcode)
+        response.answer += [rrset for rrset in made.answer if do or rrset.rdtype not in _PROOFS]
+        response.authority += [rrset for rrset in made.authority if do or rrset.rdtype not in _PROOFS]
+
+    def _from_table(self, response: dns.message.Message, name: dns.name.Name, kind: RdataType, fault: Fault, host: str) -> None:
         records = self._records.get((name, kind)) or self._records.get((name, RdataType.CNAME))
-        if records is not None:
+        if fault == "forged-mx":
+            records = _mx(name, host)
+        if fault in ("nxdomain", "nodata"):
+            response.set_rcode(_CODES.get(fault, dns.rcode.NOERROR))
+        elif records is not None:
             response.answer.append(records)
         elif not any(owner.is_subdomain(name) for owner, _ in self._records):
             response.set_rcode(dns.rcode.NXDOMAIN)
 
     async def _serve_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._open[task] = writer
         try:
             while True:
                 (length,) = struct.unpack("!H", await reader.readexactly(2))
@@ -149,10 +254,24 @@ class LabDns:
         except (EOFError, OSError):
             pass
         finally:
-            self._open.discard(writer)
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+            del self._open[task]
+
+
+def _key(name: str, kind: str) -> Key:
+    return dns.name.from_text(name).canonicalize(), dns.rdatatype.from_text(kind)
+
+
+def _mx(name: dns.name.Name, host: str) -> dns.rrset.RRset:
+    return dns.rrset.from_text(name, DEFAULT_TTL, dns.rdataclass.IN, RdataType.MX, f"0 {dns.name.from_text(host)}")
+
+
+def _truncated(question: dns.message.Message) -> bytes:
+    short = dns.message.make_response(question, recursion_available=True)
+    short.flags |= dns.flags.TC
+    return short.to_wire()
 
 
 class _Datagrams(asyncio.DatagramProtocol):
