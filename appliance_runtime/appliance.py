@@ -23,6 +23,7 @@ from appliance_runtime.alerts.catalogue import disk_full
 from appliance_runtime.clock import Clock, SystemClock
 from appliance_runtime.commit import Author, CommitRefused, Committer, build_snapshot
 from appliance_runtime.delivery.agent import DeliveryAgent
+from appliance_runtime.delivery.probe import Probe
 from appliance_runtime.demo import DemoCertificate, create_demo
 from appliance_runtime.dns.resolver import Resolver
 from appliance_runtime.downloads import Downloads
@@ -220,13 +221,7 @@ class Appliance:
         self.logs = Logs(self.directory.logs, self.clock, self.product.full_version, self.product.serial)
         self.counters = Counters(self.clock, self.directory.root / "counters.json")
         self.supervisor = Supervisor(self._fault)
-        self.resolver = Resolver(
-            config.dns,
-            self.clock,
-            self.address_map,
-            net_timeout_scale=self.options.net_timeout_scale,
-            source=self._source_address,
-        )
+        self.resolver = self._new_resolver(config)
         self.queue = await MessageQueue.open(self.directory.queue, self.clock)
         self.alerts = Alerts(
             self.live,
@@ -352,6 +347,23 @@ class Appliance:
     def sockets(self) -> list[tuple[Endpoint, tuple[str, int]]]:
         """Every open socket: what it serves, and its real address and port."""
         return [(entry.endpoint, entry.real) for entry in self.sockets_open.open.values()]
+
+    def _new_resolver(self, config: Config) -> Resolver:
+        return Resolver(
+            config.dns, self.clock, self.address_map, net_timeout_scale=self.options.net_timeout_scale, source=self._source_address
+        )
+
+    def probe(self, snapshot: Snapshot) -> Probe:
+        """For looks at a destination, with look-ups of their own."""
+        resolver = self._new_resolver(snapshot.config)
+        return Probe(snapshot, resolver, self.address_map, self.clock, net_timeout_scale=self.options.net_timeout_scale)
+
+    async def pending(self, draft: Draft) -> Snapshot:
+        """What would be live after a commit of this copy alone. Errors: CommitRefused."""
+        if not draft.changed:
+            return self.live()
+        builder = Builder(self.demo, draft.reveal, self._live, self.updater.bundle)
+        return await build_snapshot(builder, self.live().generation, draft.config)
 
     def _source_address(self, interface: str) -> str | None:
         """Own address for questions of the resolver; None = left to the system, as for an address that is mapped elsewhere."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 _NAMES = """
 addresslistconfig adminaccessconfig aliasconfig altsrchost ampconfig antispamconfig antispamstatus antispamupdate
 antivirusconfig antivirusstatus antivirusupdate archivemessage bouncerecipients bvconfig callaheadconfig
-clustercheck clusterconfig contentscannerstatus contentscannerupdate daneverify deleterecipients delivernow
+clustercheck clusterconfig contentscannerstatus contentscannerupdate deleterecipients delivernow
 diagnostic dictionaryconfig dig diskquotaconfig dlprollback dlpstatus dlpupdate dmarcconfig dnsflush dnshostprefs
 dnslistconfig dnslistflush dnslisttest dnsstatus domainkeysconfig ecconfig ecstatus ecupdate emconfig emdiagnostic
 encryptionconfig encryptionstatus encryptionupdate enginestatus etherconfig exceptionconfig featurekey
@@ -18,7 +18,7 @@ resetqueue resume resumedel resumelistener revert rollovernow routeconfig samlco
 senderbaseconfig setgateway settime setttymode showconfig showlicense showmessage showrecipients shutdown
 slblconfig smaconfig smimeconfig smtpauthconfig snmpconfig stripheaders supportrequest
 supportrequeststatus supportrequestupdate suspend suspenddel suspendlistener systemsetup techsupport telnet
-textconfig threatfeedconfig threatfeedstatus tlsverify tophosts topin trace traceroute traceroute6 tzupdate
+textconfig threatfeedconfig threatfeedstatus tophosts topin trace traceroute traceroute6 tzupdate
 unsubscribe updateconfig upgrade urllistconfig userconfig webcacheflush websecurityadvancedconfig
 websecurityconfig websecuritydiagnostics wipedata workqueue
 """

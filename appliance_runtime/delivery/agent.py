@@ -14,12 +14,14 @@ from typing import Protocol
 
 from appliance_runtime.addresses import AddressMap
 from appliance_runtime.clock import Clock
-from appliance_runtime.delivery.connection import Connection, Opener, Target
+from appliance_runtime.delivery.authentication import Authentication
+from appliance_runtime.delivery.connection import Connection, Opener
 from appliance_runtime.delivery.destination import DestinationDelivery
 from appliance_runtime.delivery.exchangers import Candidate
 from appliance_runtime.delivery.limits import Slots
 from appliance_runtime.delivery.results import Results
 from appliance_runtime.delivery.source import source_for
+from appliance_runtime.delivery.target import Target
 from appliance_runtime.delivery.verify import TrustAnchors
 from appliance_runtime.dns.resolver import Resolver
 from appliance_runtime.logs.writer import EventLog
@@ -74,9 +76,8 @@ class DeliveryAgent:
         self._slots = Slots(lambda: live().config.delivery.max_concurrency, self._make_room)
         tls_slots = Slots(lambda: live().config.delivery.tls_max_concurrency, self._make_room)
         self._tls_slots = tls_slots
-        self._opener = Opener(
-            logs=logs, now=clock.now, anchors=self._anchors_of, ptr=self._ptr, tls_slots=tls_slots, scale=net_timeout_scale
-        )
+        self._authentication = Authentication(now=clock.now, anchors=self._anchors_of, ptr=self._ptr)
+        self._opener = Opener(logs=logs, authentication=self._authentication, tls_slots=tls_slots, scale=net_timeout_scale)
         self._domains: dict[str, DestinationDelivery] = {}
         self._anchors: tuple[tuple[bytes, ...], TrustAnchors] | None = None
         self._turns: Counter[str] = Counter()
@@ -98,7 +99,7 @@ class DeliveryAgent:
             for task in late:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        self._opener.shut_down()
+        self._authentication.shut_down()
 
     def configuration_changed(self) -> None:
         """Let go of idle connections, whose settings are old now, and use limits that have grown."""

@@ -1,72 +1,43 @@
-"""A connection to a host up to the point where mail may flow: greeting, EHLO, TLS as the level demands, verification.
+"""A connection to a host up to the point where mail may flow: greeting, EHLO, TLS as the level demands, authentication.
 
-Its lines of the log are written here, in the order of delivery.md 4.3 and 11. Nothing that was learned before the
-handshake is used after it (RFC 3207 4.2).
+Three steps, which probes take one by one: connect, encrypt, authenticate. Its lines of the log are written here, in the
+order of delivery.md 4.3 and 11. Nothing that was learned before the handshake is used after it (RFC 3207 4.2).
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import NoReturn, Protocol
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from appliance_runtime.delivery import tlsa
 from appliance_runtime.delivery import wire as smtp
-from appliance_runtime.delivery.dane import OFF, HostDane
+from appliance_runtime.delivery.authentication import Authentication
 from appliance_runtime.delivery.source import Source
+from appliance_runtime.delivery.target import Target
 from appliance_runtime.delivery.tls_policy import REASONS, Reason, Step, TlsPolicy, Verdict
-from appliance_runtime.delivery.verify import TOO_SLOW, Kind, Reference, Result, Rules, TrustAnchors, verify
+from appliance_runtime.delivery.verify import Result
 from appliance_runtime.delivery.wire import Lost, Reply, Wire
 from appliance_runtime.logs.escaping import escape
 from appliance_runtime.logs.writer import EventLog
-from appliance_runtime.snapshot import Snapshot
-from appliance_state.model.destinations import TlsSupport
 
-VERIFICATION_SECONDS = 5.0
 NETWORK, UNEXPECTED = "network error", "unexpected SMTP response"
 CLOSING, READY = 421, 220
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 
 
 class Unusable(Exception):
-    """The host cannot be used. `reason` None = not for TLS. `text` goes to the queue, `alert` into an alert."""
+    """The host cannot be used. `reason` None = not for TLS. `text` goes to the queue, `alert` into an alert; `detail`: of the reason."""
 
-    def __init__(self, text: str, reason: Reason | None = None, alert: str = "") -> None:
+    def __init__(self, text: str, reason: Reason | None = None, *, alert: str = "", detail: str = "") -> None:
         super().__init__(text)
         self.text = escape(text)
         self.reason = reason
         self.alert = escape(alert)
-
-
-@frozen(kw_only=True)
-class Target:
-    """Where a connection goes, for which domain, and under which settings. Addresses and port are logical."""
-
-    domain: str
-    host: str
-    address: str
-    port: int
-    route_host: str | None
-    real: tuple[str, int]
-    support: TlsSupport
-    snapshot: Snapshot
-    dane: HostDane = OFF
-
-    @property
-    def policy(self) -> TlsPolicy:
-        return TlsPolicy(self.support, self.dane.state)
-
-    @property
-    def name(self) -> str | None:
-        """What is asked for in the handshake: where TLSA records are, the name below which they were found."""
-        if self.dane.state.demands_tls:
-            return self.dane.base
-        return None if self.host == self.address else self.host
+        self.detail = escape(detail)
 
 
 class Slots(Protocol):
@@ -97,29 +68,51 @@ class Connection:
 
 @define(eq=False, kw_only=True)
 class Opener:
-    """Opens connections. `ptr`: name of an address, None = none known; `scale`: factor for time limits."""
+    """Opens connections. `scale`: factor for time limits."""
 
     logs: EventLog
-    now: Callable[[], datetime]
-    anchors: Callable[[Snapshot], TrustAnchors]
-    ptr: Callable[[str], Awaitable[str | None]]
+    authentication: Authentication
     tls_slots: Slots
     scale: float
-    _threads: ThreadPoolExecutor = field(factory=lambda: ThreadPoolExecutor(4, "verification"))
 
     async def open(self, target: Target, dcid: int, source: Source) -> Connection:
         """Errors: Unusable; then the connection is closed and its lines are written."""
+        connection = await self.connect(target, dcid, source)
+        await self.encrypt(connection)
+        await self.authenticate(connection)
+        return connection
+
+    async def connect(self, target: Target, dcid: int, source: Source) -> Connection:
+        """The socket alone. Errors: Unusable."""
         self.logs.event("dcid.open", dcid=dcid, source=source.address, ip=target.address, port=target.port)
         try:
             wire = await smtp.connect(target.real, self.scale, source.bind)
         except Lost as lost:
             self._error(target, dcid, source, str(lost), NETWORK)
             raise Unusable(str(lost)) from None
-        connection = Connection(target, dcid, source, wire)
+        return Connection(target, dcid, source, wire)
+
+    async def encrypt(self, connection: Connection) -> None:
+        """Greeting, EHLO, and TLS where the level wants it. Errors: Unusable, as of `open`."""
+        async with self._closing(connection):
+            await self._greet(connection)
+
+    async def authenticate(self, connection: Connection) -> Result | tlsa.Match | None:
+        """Whether the peer is the one that was meant, as far as that is asked of it. Errors: Unusable, as of `open`."""
+        if connection.wire.tls is None:
+            return None
+        async with self._closing(connection):
+            result = await self._authenticated(connection)
+        self._in_tls(connection, result)
+        return result
+
+    @asynccontextmanager
+    async def _closing(self, connection: Connection) -> AsyncIterator[None]:
+        """The end of a connection that cannot be used. Errors: Unusable."""
         try:
-            await self._prepare(connection)
+            yield
         except Lost as lost:
-            self._error(target, dcid, source, str(lost), NETWORK)
+            self._error(connection.target, connection.dcid, connection.source, str(lost), NETWORK)
             await self.close(connection)
             raise Unusable(str(lost)) from None
         except Unusable:
@@ -127,9 +120,8 @@ class Opener:
             raise
         except BaseException:
             self._give_back(connection)
-            wire.abort()
+            connection.wire.abort()
             raise
-        return connection
 
     async def close(self, connection: Connection) -> None:
         """QUIT when the line is still usable; then the last line of the connection."""
@@ -142,10 +134,6 @@ class Opener:
             self._give_back(connection)
         self.logs.event("dcid.close", dcid=connection.dcid)
 
-    def shut_down(self) -> None:
-        """Verifications still under way end on their own."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
     def _give_back(self, connection: Connection) -> None:
         if connection.tls_slot:
             connection.tls_slot = False
@@ -157,7 +145,7 @@ class Opener:
             source=source.address, reason=reason,
         )  # fmt: skip
 
-    async def _prepare(self, connection: Connection) -> None:
+    async def _greet(self, connection: Connection) -> None:
         """Errors: Lost, Unusable."""
         wire = connection.wire
         self._accepted(connection, await wire.reply(smtp.GREETING))
@@ -197,7 +185,7 @@ class Opener:
         if wire.pending:
             self._fail(connection, policy, Step.INJECTED, "")
         try:
-            await wire.start_tls(target.snapshot.outbound_context, target.name)
+            await wire.start_tls(target.snapshot.outbound_context, target.server_name)
         except Lost as lost:
             self._fail(connection, policy, Step.HANDSHAKE_FAILED, str(lost))
         try:
@@ -211,13 +199,23 @@ class Opener:
             connection.closing = reply.code == CLOSING
             self._fail(connection, policy, Step.LOST_AFTER_TLS, f"EHLO rejected after STARTTLS '{reply.text}'")
         connection.keywords = keywords(reply)
+
+    async def _authenticated(self, connection: Connection) -> Result | tlsa.Match | None:
+        """Errors: Unusable when less was found than is demanded."""
+        target, chain, policy = connection.target, connection.wire.chain, connection.target.policy
         match policy.decide(Step.READY):
             case Verdict.MATCH:
-                self._in_tls(connection, await self._matched(connection, policy))
+                found = await self.authentication.matched(target, chain)
+                if not found.ok:
+                    self._fail(connection, policy, Step.NOT_MATCHED, found.text)
+                return found
             case Verdict.VERIFY:
-                self._in_tls(connection, await self._verified(connection, policy))
+                result = await self.authentication.verified(target, chain)
+                if not result.ok and policy.decide(Step.NOT_VERIFIED) is Verdict.FAIL:
+                    self._fail(connection, policy, Step.NOT_VERIFIED, result.text, result.short)
+                return result
             case _:
-                self._in_tls(connection, None)
+                return None
 
     def _in_tls(self, connection: Connection, result: Result | tlsa.Match | None) -> None:
         session = connection.wire.tls
@@ -246,56 +244,6 @@ class Opener:
             base=dane.base, notes=notes,
         )  # fmt: skip
 
-    async def _matched(self, connection: Connection, policy: TlsPolicy) -> tlsa.Match:
-        """Errors: Unusable when the certificate is not the one that the records promise."""
-        target = connection.target
-        ssl_settings = target.snapshot.config.ssl
-        peer = tlsa.Peer(
-            chain=connection.wire.chain,
-            base=target.dane.base,
-            domain=target.domain,
-            host=target.host,
-            anchors=self.anchors(target.snapshot),
-            x509_check=ssl_settings.peer_cert_x509,
-            fqdn_check=ssl_settings.peer_cert_fqdn,
-            now=self.now(),
-        )
-        work = asyncio.get_running_loop().run_in_executor(self._threads, tlsa.match, target.dane.records, peer)
-        try:
-            result = await asyncio.wait_for(work, VERIFICATION_SECONDS)
-        except TimeoutError:
-            result = tlsa.Match(text=f"TLSA records of {target.dane.base}: {TOO_SLOW}")
-        if not result.ok:
-            self._fail(connection, policy, Step.NOT_MATCHED, result.text)
-        return result
-
-    async def _verified(self, connection: Connection, policy: TlsPolicy) -> Result:
-        """Errors: Unusable when the level demands more than was found."""
-        target = connection.target
-        hosted = target.support is TlsSupport.REQUIRED_VERIFY_HOSTED
-        label = "SMTP route host" if target.host == target.route_host else ""
-        references = [Reference(Kind.DOMAIN, target.domain), Reference(Kind.HOST, target.host, label)]
-        if hosted and target.route_host:
-            references.append(Reference(Kind.ROUTE, target.route_host))
-        chain = connection.wire.chain
-        result = await self._verify(target, chain, hosted, references)
-        if result.mismatch and not hosted and (name := await self.ptr(target.address)):
-            # Asked for only when nothing else matches: a reverse zone that does not answer delays no good connection.
-            result = await self._verify(target, chain, hosted, [*references, Reference(Kind.PTR, name)])
-        if not result.ok and policy.decide(Step.NOT_VERIFIED) is Verdict.FAIL:
-            self._fail(connection, policy, Step.NOT_VERIFIED, result.text, result.short)
-        return result
-
-    async def _verify(self, target: Target, chain: list[bytes], hosted: bool, references: list[Reference]) -> Result:
-        ssl_settings = target.snapshot.config.ssl
-        rules = Rules(hosted=hosted, x509_check=ssl_settings.peer_cert_x509, fqdn_check=ssl_settings.peer_cert_fqdn)
-        anchors = self.anchors(target.snapshot)
-        work = asyncio.get_running_loop().run_in_executor(self._threads, verify, chain, anchors, rules, references, self.now())
-        try:
-            return await asyncio.wait_for(work, VERIFICATION_SECONDS)
-        except TimeoutError:
-            return Result(ok=False, text=TOO_SLOW)
-
     def _before_220(self, connection: Connection, policy: TlsPolicy, step: Step, detail: str) -> None:
         """Clear text goes on here, or the host is given up. Errors: Unusable."""
         if policy.decide(step) is Verdict.FAIL:
@@ -310,7 +258,7 @@ class Opener:
             self.logs.event("dcid.tls_required", dcid=connection.dcid, ip=connection.target.address)
         if step is Step.INJECTED:
             connection.wire.abort()
-        raise Unusable(reason.text(detail), reason, reason.alert(detail if short is None else short))
+        raise Unusable(reason.text(detail), reason, alert=reason.alert(detail if short is None else short), detail=detail)
 
     def _reason(self, dcid: int, reason: Reason, detail: str) -> None:
         if reason is Reason.NOT_OFFERED:

@@ -47,7 +47,8 @@ class HardFailure(Exception):
 class Host:
     """A host to be tried. `address`: fixed, no look-up; `route_host`: name in the route that led here; `rank`: equal = no order.
 
-    `insecure_mx`: owner of the MX record that led here, if DNSSEC does not vouch for it (known only where DANE is wanted).
+    `insecure_mx`: owner of the MX record that led here, if DNSSEC does not vouch for it (known only where DANE is wanted);
+    `implicit`: no MX record led here.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Host:
     route_host: str | None = None
     rank: int = 0
     insecure_mx: str = ""
+    implicit: bool = False
 
 
 @frozen(kw_only=True)
@@ -109,7 +111,7 @@ def own_addresses(config: Config) -> frozenset[str]:
 
 async def hosts_for(domain: str, route: SmtpRoute | None, resolver: Resolver, rng: random.Random, turn: int = 0) -> list[Host]:
     """All hosts in order, without their addresses and without DANE. Errors: HardFailure, LookupFailed."""
-    walk = _Walk(domain, resolver, rng, IpSortPref.PREFER_V6, DaneSupport.NO)
+    walk = Walk(domain, resolver, rng, IpSortPref.PREFER_V6, DaneSupport.NO)
     if literal(domain) is not None or route is None or route.special == "usedns":
         return await walk.hosts()
     hosts: list[Host] = []
@@ -141,7 +143,7 @@ async def candidates(
     dane: DaneSupport = DaneSupport.NO,
 ) -> AsyncGenerator[Candidate | HostProblem | Skipped, None]:
     """Everything that may be tried, in order. Errors: LookupFailed (the attempt ends), HardFailure (bounce at once)."""
-    walk = _Walk(domain, resolver, rng, preference, dane)
+    walk = Walk(domain, resolver, rng, preference, dane)
     if literal(domain) is None and route is not None and route.special != "usedns":
         async for step in walk.routed(route, turn):
             yield step
@@ -173,8 +175,8 @@ async def candidates(
 
 
 @frozen
-class _Walk:
-    """The look-ups on the way to the hosts of one destination domain."""
+class Walk:
+    """The look-ups on the way to the hosts of one destination domain. Probes take its steps one by one."""
 
     domain: str
     resolver: Resolver
@@ -221,7 +223,7 @@ class _Walk:
 
     async def steps(self, found: Sequence[tuple[Host, AddressAnswer]]) -> list[Candidate | Skipped]:
         """What is to be done with hosts whose addresses are known."""
-        states = await asyncio.gather(*(self._dane(host, answer) for host, answer in found))
+        states = await asyncio.gather(*(self.dane_of(host, answer) for host, answer in found))
         steps: list[Candidate | Skipped] = []
         for (host, answer), dane in zip(found, states, strict=True):
             decision = decide(dane, self.dane, host=host.name, domain=self.domain)
@@ -233,7 +235,8 @@ class _Walk:
             steps += [Candidate(host=host, address=address, dane=dane, not_used=decision.not_used) for address in usable]
         return steps
 
-    async def _dane(self, host: Host, answer: AddressAnswer) -> HostDane:
+    async def dane_of(self, host: Host, answer: AddressAnswer) -> HostDane:
+        """The state of a host whose addresses are known."""
         if not self.dnssec:
             return OFF
         if host.address is not None:
@@ -241,11 +244,12 @@ class _Walk:
         return await look_up(host.name, host.port, answer, self.resolver.tlsa, insecure_mx=host.insecure_mx, support=self.dane)
 
     async def of_route(self, entry: RouteHost) -> list[Host] | HostProblem:
+        """The hosts that an entry of a route stands for."""
         name = entry.host
         if is_address(name):
             return [Host(name=name, port=entry.port, address=name, rank=entry.priority)]
         if entry.force_address:
-            return [Host(name=name, port=entry.port, route_host=name, rank=entry.priority)]
+            return [Host(name=name, port=entry.port, route_host=name, rank=entry.priority, implicit=True)]
         try:
             answer = await self.resolver.mx(name, dnssec=self.dnssec)
             hosts = self._exchangers(name, answer)
@@ -265,6 +269,6 @@ class _Walk:
             raise HardFailure.of_lookup(owner, "MX", "NXDomain")
         insecure_mx = owner if self.dnssec and answer.security is not Security.SECURE else ""
         if not answer.exchangers:
-            return [Host(name=owner, insecure_mx=insecure_mx)]
+            return [Host(name=owner, insecure_mx=insecure_mx, implicit=True)]
         order = [(one.preference, self.rng.random(), one.host) for one in answer.exchangers if one.host]
         return [Host(name=host, rank=preference, insecure_mx=insecure_mx) for preference, _, host in sorted(order)]

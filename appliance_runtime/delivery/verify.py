@@ -71,6 +71,8 @@ class Result:
     text: str = ""
     presented: str = ""
     reference: str = ""
+    matched: str = ""
+    """the name of the reference alone"""
     mismatch: bool = False
     """only the identity failed"""
     path: tuple[bytes, ...] = ()
@@ -154,11 +156,12 @@ def identify(names: PresentedNames, rules: Rules, references: Sequence[Reference
     for name in names.dns_names:
         for reference in by_dns_name:
             if matches(name, reference.name):
-                return Result(ok=True, presented=f"dNSName {escape(name)}", reference=str(reference))
+                return Result(ok=True, presented=f"dNSName {escape(name)}", reference=str(reference), matched=escape(reference.name))
     if names.common_name is not None and not (rules.hosted and names.dns_names):
         for reference in usable:
             if matches(names.common_name, reference.name):
-                return Result(ok=True, presented=f"commonName {escape(names.common_name)}", reference=str(reference))
+                presented = f"commonName {escape(names.common_name)}"
+                return Result(ok=True, presented=presented, reference=str(reference), matched=escape(reference.name))
     expected = ", ".join(dict.fromkeys(escape(reference.name.lower()) for reference in usable))
     shown = [f"CN={names.common_name}"] if names.common_name is not None else []
     shown += [f"dNSName={name}" for name in names.dns_names]

@@ -12,9 +12,9 @@ from commands.registry import Command
 
 COMMANDS = catalog().listed()
 NAMES = """
-alertconfig bounceconfig certconfig clear commit commitdetail date deliveryconfig destconfig displayalerts dnsconfig exit
+alertconfig bounceconfig certconfig clear commit commitdetail daneverify date deliveryconfig destconfig displayalerts dnsconfig exit
 help interfaceconfig last listenerconfig passphrase print resetcounters rollbackconfig sethostname settz showchanges
-smtproutes sshconfig sslconfig status tail updatenow version who whoami
+smtproutes sshconfig sslconfig status tail tlsverify updatenow version who whoami
 """
 
 
