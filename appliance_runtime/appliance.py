@@ -39,6 +39,8 @@ from appliance_runtime.snapshot import Builder, Snapshot
 from appliance_runtime.sockets import PreparedSockets, SocketTable
 from appliance_runtime.state_directory import StateDirectory
 from appliance_runtime.supervisor import Supervisor
+from appliance_runtime.suspending import Suspending
+from appliance_runtime.suspensions import Suspensions, read_suspensions
 from appliance_runtime.trust.updater import Updater
 from appliance_runtime.vault import SealedFiles, SealedVault, load_key
 from appliance_runtime.web.service import WebService
@@ -88,7 +90,7 @@ class Appliance:
         self.sessions = SessionTable()
         self.committer = Committer(self)
         self.on_change: list[Callable[[], None]] = []
-        """called after every commit, in the loop"""
+        """called after every commit, and when sockets are suspended or resumed, in the loop"""
         try:
             self.address_map = AddressMap.parse(options.maps)
         except InvalidRule as error:
@@ -222,7 +224,12 @@ class Appliance:
         self.counters = Counters(self.clock, self.directory.root / "counters.json")
         self.supervisor = Supervisor(self._fault)
         self.resolver = self._new_resolver(config)
-        self.queue = await MessageQueue.open(self.directory.queue, self.clock)
+        try:
+            self.suspending = Suspending(self, read_suspensions(self.directory.suspensions))
+        except (OSError, ValueError) as error:
+            raise StartFailed(f"What is suspended cannot be read: {error}") from error
+        pause = self.suspending.now.pause
+        self.queue = await MessageQueue.open(self.directory.queue, self.clock, pause=pause.number if pause else 0)
         self.alerts = Alerts(
             self.live,
             self.logs,
@@ -258,6 +265,7 @@ class Appliance:
             self.alerts,
             self.supervisor.crashed,
             net_timeout_scale=self.options.net_timeout_scale,
+            suspended=self.suspending.halts,
         )
         self.receiver = Receiver(
             self.live,
@@ -297,7 +305,7 @@ class Appliance:
             logs = self.logs.prepare(config.logs.entries(), config.system.timezone)
         except OSError as error:
             raise CommitRefused(f"The log files cannot be opened: {error}") from error
-        sockets = self.sockets_open.prepare(endpoints(config))
+        sockets = self.sockets_open.prepare(self.endpoints(config))
         if sockets.problems:
             logs.abort()
             await sockets.abort()
@@ -319,11 +327,24 @@ class Appliance:
         prepared.logs.apply()
         if before is not None and before.config.dns != snapshot.config.dns:
             self.resolver.reconfigure(snapshot.config.dns)
-        for endpoint in await prepared.sockets.apply():
-            self._log_listening(endpoint)
+        await self.listen(prepared.sockets)
         self.receiver.configuration_changed()
         self.agent.configuration_changed()
         self.updater.configuration_changed()
+        self.tell_of_change()
+
+    def endpoints(self, config: Config, suspensions: Suspensions | None = None) -> list[Endpoint]:
+        """The sockets that a configuration wants, without those of suspended listeners."""
+        suspended = (suspensions or self.suspending.now).listener
+        return [endpoint for endpoint in endpoints(config) if endpoint.service != "smtp" or not suspended(endpoint.uid)]
+
+    async def listen(self, sockets: PreparedSockets) -> None:
+        """Switch to other sockets."""
+        for endpoint in await sockets.apply():
+            self._log_listening(endpoint)
+
+    def tell_of_change(self) -> None:
+        """The configuration or the open sockets have changed."""
         for told in self.on_change:
             told()
 

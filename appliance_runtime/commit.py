@@ -98,7 +98,7 @@ class Committer:
 
     async def _commit(self, draft: Draft, author: Author, comment: str, rollback: bool) -> Committed:
         try:
-            async with self._exclusive():
+            async with self.exclusive():
                 config = self._merged(draft)
                 committed = await self._make(config, dict(draft.secrets), author, comment, rollback)
                 draft.discard()
@@ -117,7 +117,7 @@ class Committer:
 
     async def _change_now(self, config: Config, secrets: Mapping[SecretRef, bytes], author: Author) -> Committed:
         base = self.appliance.running()[1]
-        async with self._exclusive():
+        async with self.exclusive():
             merged, conflicts = merge(base, config, self.appliance.running()[1])
             if conflicts:
                 raise CommitRefused("Another commit has changed the same settings. Try again.")
@@ -129,7 +129,8 @@ class Committer:
             await self.appliance.renew()
 
     @asynccontextmanager
-    async def _exclusive(self) -> AsyncIterator[None]:
+    async def exclusive(self) -> AsyncIterator[None]:
+        """Nobody else commits, or opens and closes sockets. Errors: CommitRefused after waiting too long."""
         try:
             await asyncio.wait_for(self._lock.acquire(), LOCK_WAIT)
         except TimeoutError:

@@ -74,6 +74,10 @@ class StateDirectory:
         return self.root / "queue"
 
     @property
+    def suspensions(self) -> Path:
+        return self.root / "suspensions.json"
+
+    @property
     def ssh(self) -> Path:
         return self.root / "ssh"
 

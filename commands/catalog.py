@@ -24,11 +24,13 @@ from commands import (
     sshconfig,
     sslconfig,
     status,
+    suspending,
     tail,
     tlsverify,
     updatenow,
     version,
     who,
+    workqueue,
 )
 from commands.help import help_command
 from commands.registry import Registry
@@ -60,6 +62,7 @@ def catalog() -> Registry:
             sshconfig.COMMAND,
             sslconfig.COMMAND,
             *status.COMMANDS,
+            *suspending.COMMANDS,
             tail.COMMAND,
             tlsverify.COMMAND,
             updatenow.COMMAND,
@@ -67,6 +70,7 @@ def catalog() -> Registry:
             who.WHO,
             who.WHOAMI,
             who.LAST,
+            workqueue.COMMAND,
         ]
     )
     registry.add([help_command(registry)])

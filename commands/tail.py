@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 from appliance_runtime.sessions import Session
 from appliance_state.model import Config
 from commands.answers import integer
 from commands.arguments import Arguments
-from commands.dialog import Conversation, EndOfInput, Refused
+from commands.continuous import print_until_stopped
+from commands.dialog import Conversation, Refused
 from commands.registry import Command
 
 SHOWN = 10
@@ -30,50 +30,13 @@ async def tail(talk: Conversation, session: Session) -> None:
         below="Enter the number of the log you wish to tail.",
     )
     talk.show("Press Ctrl-C to stop.")
-    talk.unrecorded = 0  # Ctrl-C is the way out and loses nothing
     await _follow(talk, session, log, SHOWN)
 
 
 async def _follow(talk: Conversation, session: Session, log: str, count: int) -> None:
     """Until Ctrl-C, or, without a keyboard, until the input ends."""
     async with aclosing(session.appliance.logs.follow(log, count)) as lines:
-        await _print_until_stopped(talk, lines)
-
-
-async def _print_until_stopped(talk: Conversation, lines: AsyncIterator[str]) -> None:
-    """Print lines as they come. With a keyboard until Ctrl-C, else until the log or the input ends.
-
-    Input that has ended already does not hide the lines that are there.
-    """
-    listening = asyncio.ensure_future(_end_of_input(talk))
-    try:
-        while True:
-            following = asyncio.ensure_future(anext(lines, None))
-            try:
-                await asyncio.wait((following, listening), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                if not following.done():
-                    following.cancel()
-                    await asyncio.wait((following,))
-            if listening.done():
-                listening.result()
-            if following.cancelled() or (line := following.result()) is None:
-                return
-            talk.say(line)
-    finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
-
-
-async def _end_of_input(talk: Conversation) -> None:
-    """Read input away until there is no more of it. Errors: Interrupted, EndOfInput with a keyboard."""
-    while True:
-        try:
-            await talk.terminal.read_line("")
-        except EndOfInput:
-            if talk.terminal.keyboard:
-                raise
-            return
+        await print_until_stopped(talk, lines)
 
 
 async def _batch(talk: Conversation, session: Session, args: Arguments) -> None:

@@ -31,6 +31,8 @@ from appliance_runtime.snapshot import Snapshot
 from appliance_state.model.destinations import TlsSupport
 
 SOURCE = ""
+LAST_WORDS = 2.0
+"""seconds of real time in which a worker notices that its connection was dropped"""
 TURNS = 1000
 
 
@@ -59,7 +61,9 @@ class DeliveryAgent:
         *,
         net_timeout_scale: float = 1.0,
         rng: random.Random | None = None,
+        suspended: Callable[[str], bool] = lambda domain: False,
     ) -> None:
+        """`suspended`: whether nothing is to be delivered to a domain; `suspend` and `resume` are told of a change."""
         self.live = live
         self.queue = queue
         self.logs = logs
@@ -71,6 +75,7 @@ class DeliveryAgent:
         self.scale = net_timeout_scale
         self.rng = rng or random.SystemRandom()
         self.results = Results(live, queue, logs, clock, counters, self.rng)
+        self.suspended = suspended
         self.stopping = False
         self._address_map = address_map
         self._slots = Slots(lambda: live().config.delivery.max_concurrency, self._make_room)
@@ -107,6 +112,39 @@ class DeliveryAgent:
         self._tls_slots.review()
         for destination in self._domains.values():
             destination.leave()
+
+    async def suspend(self, seconds: float) -> None:
+        """Deliveries to further domains are suspended: what is under way gets `seconds`, then its connections are dropped."""
+        for domain in self.queue.domains_due(self.clock.now()):
+            self._set_aside(domain)
+        concerned = [destination for destination in self._domains.values() if self.suspended(destination.domain)]
+        for destination in concerned:
+            destination.leave()
+        tasks = [task for destination in concerned for task in destination.tasks]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=seconds)
+            for destination in concerned:
+                destination.drop()
+            if late:
+                await asyncio.wait(late, timeout=LAST_WORDS)
+
+    def resume(self) -> None:
+        """Deliveries to some domains are suspended no more."""
+        self.queue.resume(lambda domain: not self.suspended(domain))
+        for domain in self.queue.domains_due(self.clock.now()):
+            self._ready(domain)
+
+    def at_rest(self, destination: DestinationDelivery) -> None:
+        """Nothing is under way to it any more."""
+        self._set_aside(destination.domain)
+
+    def _set_aside(self, domain: str) -> bool:
+        """Have mail wait until deliveries to its domain are resumed; False = they are not suspended."""
+        if self.stopping or not self.suspended(domain):
+            return False
+        for _ in self.queue.suspend(domain):
+            self.logs.event("delivery.suspended", domain=domain)
+        return True
 
     def reset_limits(self, domain: str | None = None) -> None:
         """Begin the recipient windows of one domain, or of all, anew (`delivernow`)."""
@@ -175,7 +213,7 @@ class DeliveryAgent:
     # -- inside ---------------------------------------------------------------------------------------------------------
 
     def _ready(self, domain: str) -> None:
-        if self.stopping:
+        if self.stopping or self._set_aside(domain):
             return
         destination = self._domains.get(domain)
         if destination is None:

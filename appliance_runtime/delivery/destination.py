@@ -70,6 +70,17 @@ class DestinationDelivery:
             pass
         self._rested.set()
 
+    @property
+    def halted(self) -> bool:
+        """No further connection or message may begin."""
+        return self.agent.stopping or self.agent.suspended(self.domain)
+
+    def drop(self) -> None:
+        """Drop the connections that are not done when deliveries have to be suspended."""
+        for worker in self._workers:
+            if worker.connection is not None and self.halted:
+                worker.connection.wire.abort()
+
     def _tell(self, *, work: bool) -> bool:
         """Tell one idle connection to go on, or to end; False = there is none."""
         while self.idle:
@@ -87,7 +98,7 @@ class DestinationDelivery:
 
     def grow(self) -> None:
         """Begin as many workers as mail and limits ask for."""
-        if self.agent.stopping or self._saturated or not self._rested.is_set() or (self.tasks and not self.connected):
+        if self.halted or self._saturated or not self._rested.is_set() or (self.tasks and not self.connected):
             return
         settings = effective_destination(self.domain, self.agent.live().config.destinations)
         limit = settings.max_messages_per_connection or 1
@@ -140,6 +151,7 @@ class DestinationDelivery:
         self.grow()
         if not self.tasks:
             self._attempt = None
+            self.agent.at_rest(self)
             if not self.windows.any:
                 self.agent.forget(self)
 

@@ -57,7 +57,7 @@ class Worker:
         """Until nothing is due, or others do it."""
         destination = self._destination
         with suppress(QueueError):  # the queue is being closed; what could not be recorded is tried again after a start
-            while self.batch and not self._agent.stopping:
+            while self.batch and not destination.halted:
                 attempt = destination.join()
                 self._limit = attempt.settings.max_messages_per_connection or 1
                 self.batch = await destination.sift(self, self.batch, attempt.settings)
@@ -93,7 +93,9 @@ class Worker:
                     if isinstance(step, HostProblem):
                         self._no_address(attempt, step)
                         continue
-                    if busy_rank is not None and step.host.rank > busy_rank:
+                    if destination.halted and lost is None:
+                        return
+                    if destination.halted or (busy_rank is not None and step.host.rank > busy_rank):
                         break
                     if isinstance(step, Skipped):
                         self._skip(attempt, step)
@@ -241,7 +243,7 @@ class Worker:
             wire.lost is None
             and not wire.pending
             and not connection.closing
-            and not self._agent.stopping
+            and not self._destination.halted
             and connection.sent < self._limit
             and self._agent.live().generation == attempt.snapshot.generation
         )

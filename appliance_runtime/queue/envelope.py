@@ -71,9 +71,11 @@ class Envelope:
     checksum: int
     """CRC-32 of the body"""
     spool: str | None
+    pause: int = 0
+    """number of the pause of the work queue during which it was received; 0 = none"""
 
     @classmethod
-    def of(cls, message: NewMessage) -> Envelope:
+    def of(cls, message: NewMessage, pause: int = 0) -> Envelope:
         body = message.body
         return cls(
             mid=message.mid,
@@ -87,6 +89,7 @@ class Envelope:
             size=body.size,
             checksum=body.checksum,
             spool=body.spool.name if body.spool else None,
+            pause=pause,
         )
 
     def octets(self) -> bytes:

@@ -52,6 +52,8 @@ class MessageQueue:
     def __init__(self, places: Places, clock: Clock, database: Database, numbers: Numbers, schedule: Schedule) -> None:
         self.on_ready: Callable[[str], None] | None = None
         """called in the loop with a destination domain that has become due; `domains_due` tells what was so before"""
+        self.pause = 0
+        """number of the pause of the work queue that is on; 0 = none"""
         self._places = places
         self._clock = clock
         self._database = database
@@ -70,8 +72,8 @@ class MessageQueue:
         numbers.reserve = self._reserve
 
     @classmethod
-    async def open(cls, directory: Path, clock: Clock, *, size_limit: int = SIZE_LIMIT) -> MessageQueue:
-        """Open the queue of a directory, made where it is missing. Errors: QueueError."""
+    async def open(cls, directory: Path, clock: Clock, *, size_limit: int = SIZE_LIMIT, pause: int = 0) -> MessageQueue:
+        """Open the queue of a directory, made where it is missing. `pause`: of the work queue, see there. Errors: QueueError."""
         places = Places(directory)
         database = Database(places.database, limit=size_limit)
 
@@ -80,7 +82,8 @@ class MessageQueue:
             found = recover(places, database, clock.now())
             schedule = Schedule()
             for stored in found.messages:
-                schedule.add(stored.envelope, stored.recipients, clock.now(), recorded=stored.recorded)
+                unprocessed = 0 < pause == stored.envelope.pause
+                schedule.add(stored.envelope, stored.recipients, clock.now(), recorded=stored.recorded, unprocessed=unprocessed)
             numbers = Numbers(places.numbers, found.reserved, boot_id())
             numbers.raise_to("mid", max(schedule.messages, default=0) + 1)
             database.transaction([(RESERVE, (name, bound)) for name, bound in numbers.reserved.items()])
@@ -92,6 +95,7 @@ class MessageQueue:
             database.close()
             raise QueueError(f"the queue cannot be opened: {error}") from error
         queue = cls(places, clock, database, numbers, schedule)
+        queue.pause = pause
         queue._damaged = damaged
         queue._set_alarm()
         return queue
@@ -163,7 +167,7 @@ class MessageQueue:
         if body.error is not None:
             settle(QueueFull(str(body.error)) if is_full(body.error) else QueueError(str(body.error)))
             return future
-        envelope = Envelope.of(message)
+        envelope = Envelope.of(message, self.pause if message.listener else 0)
         octets = envelope.octets()
         row = (message.mid, octets, zlib.crc32(octets), None if body.spool else body.octets())
         try:
@@ -175,10 +179,24 @@ class MessageQueue:
     def _add(self, envelope: Envelope, body: Body) -> None:
         now = self._clock.now()
         recipients = [Recipient(rid, address, destination_domain(address), now) for rid, address in enumerate(envelope.recipients)]
-        domains = self._schedule.add(envelope, recipients, now)
+        unprocessed = 0 < self.pause == envelope.pause
+        domains = self._schedule.add(envelope, recipients, now, unprocessed=unprocessed)
         if body.spool is None:
             self._cache.put(envelope.mid, body.octets())
-        self._announce(domains)
+        if not unprocessed:
+            self._announce(domains)
+
+    # -- work queue ---------------------------------------------------------------------------------------------------
+
+    @property
+    def unprocessed(self) -> int:
+        """Messages in the work queue: those that were received while it is paused."""
+        return len(self._schedule.unprocessed)
+
+    def process(self) -> None:
+        """End the pause of the work queue: hand everything in it to delivery."""
+        self.pause = 0
+        self._announce(self._schedule.process(self._clock.now()))
 
     # -- delivery -----------------------------------------------------------------------------------------------------
 
@@ -254,6 +272,17 @@ class MessageQueue:
         if message is not None:
             waiting = self._schedule.defer(mid, rids, until, "", self._clock.now(), failed=False)
             await self._store(self._record(message, waiting))
+
+    def suspend(self, domain: str) -> list[int]:
+        """Set aside what is due to a domain, until `resume`; returns the MIDs. It goes on counting as queued."""
+        aside = self._schedule.suspend(domain, self._clock.now())
+        self._set_alarm()
+        return aside
+
+    def resume(self, resumed: Callable[[str], bool]) -> None:
+        """Have wait again, with its old due times, what was set aside for the domains that are `resumed`."""
+        self._announce(self._schedule.resume(resumed, self._clock.now()))
+        self._set_alarm()
 
     def deliver_now(self, domain: str | None = None) -> None:
         """Make everything that waits for a domain, or for all, due at once (`delivernow`)."""

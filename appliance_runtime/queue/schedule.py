@@ -1,7 +1,8 @@
 """What is due when: all queued envelopes in memory, by message and by destination domain. No I/O, no clock.
 
 A parcel is one message's recipients of one domain. It is leased as a whole to one delivery at a time; while it is leased
-it is in no heap. Parcels wait in a heap of their domain ordered by (due time, MID); domains whose first parcel is still
+it is in no heap, nor is a parcel that is held: because its message is in the work queue, where it counts for no domain, or
+because deliveries to its domain are suspended. Parcels wait in a heap of their domain ordered by (due time, MID); domains whose first parcel is still
 to come wait in one heap of all domains. Entries are not removed from heaps but recognized as outdated when they surface,
 so that every operation costs the same with ten and with 100,000 messages. Recipients that become due within the same
 second count as due together (delivery.md 8.1).
@@ -10,7 +11,7 @@ second count as due together (delivery.md 8.1).
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from attrs import define, field
@@ -41,6 +42,12 @@ class Parcel:
     """who has them in hand"""
     queued: datetime | None = None
     """due time under which it stands in the heap of its domain"""
+    suspended: bool = False
+    """set aside by `suspend`"""
+
+    @property
+    def held(self) -> bool:
+        return self.suspended or self.message.unprocessed
 
 
 @define(eq=False)
@@ -49,6 +56,8 @@ class Message:
     parcels: dict[str, Parcel] = field(factory=dict)
     recorded: bool = False
     """whether the database has rows about its recipients"""
+    unprocessed: bool = False
+    """in the work queue, not yet handed to delivery"""
 
     def listing(self, recipients: Iterable[Recipient]) -> QueuedMessage:
         envelope = self.envelope
@@ -82,6 +91,8 @@ class Schedule:
         self.messages: dict[int, Message] = {}
         self.active_recipients = 0
         self.attempted_recipients = 0
+        self.unprocessed: set[int] = set()
+        """MIDs of the messages in the work queue"""
         self._domains: dict[str, _Domain] = {}
         self._due: set[str] = set()
         self._timeline: list[tuple[datetime, str]] = []
@@ -89,21 +100,67 @@ class Schedule:
 
     # changes
 
-    def add(self, envelope: Envelope, recipients: Iterable[Recipient], now: datetime, *, recorded: bool = False) -> set[str]:
-        """Take a message in; returns the domains of its recipients."""
-        message = Message(envelope, recorded=recorded)
+    def add(
+        self, envelope: Envelope, recipients: Iterable[Recipient], now: datetime, *, recorded: bool = False, unprocessed: bool = False
+    ) -> set[str]:
+        """Take a message in; returns the domains of its recipients. `unprocessed`: it stays in the work queue."""
+        message = Message(envelope, recorded=recorded, unprocessed=unprocessed)
         for recipient in recipients:
             parcel = message.parcels.get(recipient.domain)
             if parcel is None:
                 parcel = message.parcels[recipient.domain] = Parcel(message, recipient.domain)
             parcel.recipients[recipient.rid] = recipient
-            domain = self._domains.setdefault(recipient.domain, _Domain())
-            self._count(domain, recipient, 1)
         self.messages[envelope.mid] = message
         heapq.heappush(self._ages, (envelope.received, envelope.mid))
+        if unprocessed:
+            self.unprocessed.add(envelope.mid)
+        else:
+            self._enter(message, now)
+        return set(message.parcels)
+
+    def process(self, now: datetime) -> set[str]:
+        """Hand everything in the work queue to delivery; returns the domains concerned."""
+        domains: set[str] = set()
+        for mid in sorted(self.unprocessed):
+            message = self.messages[mid]
+            message.unprocessed = False
+            self._enter(message, now)
+            domains |= set(message.parcels)
+        self.unprocessed.clear()
+        return domains
+
+    def _enter(self, message: Message, now: datetime) -> None:
+        """Count a message for its domains, and have it wait there."""
+        for parcel in message.parcels.values():
+            domain = self._domains.setdefault(parcel.domain, _Domain())
+            for recipient in parcel.recipients.values():
+                self._count(domain, recipient, 1)
         for parcel in message.parcels.values():
             self._enqueue(parcel, now)
-        return set(message.parcels)
+
+    def suspend(self, name: str, now: datetime) -> list[int]:
+        """Set everything aside that is due to a domain, until `resume`; returns the MIDs."""
+        horizon = _horizon(now)
+        aside = []
+        while (head := self._head(name)) and head[0] < horizon:
+            parcel = self.messages[head[1]].parcels[name]
+            heapq.heappop(self._domains[name].heap)
+            parcel.queued = None
+            parcel.suspended = True
+            aside.append(head[1])
+        self._file(name, horizon)
+        return aside
+
+    def resume(self, resumed: Callable[[str], bool], now: datetime) -> set[str]:
+        """Have wait again what `suspend` set aside, for the domains that are `resumed`; returns these."""
+        domains = set()
+        for message in self.messages.values():
+            for parcel in message.parcels.values():
+                if parcel.suspended and resumed(parcel.domain):
+                    parcel.suspended = False
+                    self._enqueue(parcel, now)
+                    domains.add(parcel.domain)
+        return domains
 
     def lease(self, name: str, now: datetime, limit: int, holder: object = None) -> list[QueuedMessage]:
         """The first `limit` messages with due recipients of the domain, in order of due time, then MID."""
@@ -144,14 +201,18 @@ class Schedule:
         for parcel in list(message.parcels.values()):
             done = [rid for rid in rids if rid in parcel.recipients]
             for rid in done:
-                self._count(self._domains[parcel.domain], parcel.recipients.pop(rid), -1)
+                recipient = parcel.recipients.pop(rid)
+                if not message.unprocessed:
+                    self._count(self._domains[parcel.domain], recipient, -1)
             if not parcel.recipients:
                 del message.parcels[parcel.domain]
-                self._leave(parcel.domain, now)
+                if not message.unprocessed:
+                    self._leave(parcel.domain, now)
             elif done:
                 self._settle(parcel, done, now)
         if not message.parcels:
             del self.messages[mid]
+            self.unprocessed.discard(mid)
         return not message.parcels
 
     def defer(
@@ -181,6 +242,8 @@ class Schedule:
         hurried = set()
         for message in self.messages.values():
             for parcel in message.parcels.values() if name is None else filter(None, [message.parcels.get(name)]):
+                if parcel.held:
+                    continue
                 for recipient in parcel.recipients.values():
                     if recipient.rid not in parcel.leased and recipient.due > now:
                         recipient.due = now
@@ -265,6 +328,8 @@ class Schedule:
     # heaps
 
     def _enqueue(self, parcel: Parcel, now: datetime) -> None:
+        if parcel.held:
+            return
         due = min(recipient.due for recipient in parcel.recipients.values())
         if parcel.queued != due:
             parcel.queued = due

@@ -21,7 +21,6 @@ from appliance_runtime.metrics import COUNTERS, RATES, Columns, Rates
 if TYPE_CHECKING:
     from appliance_runtime.appliance import Appliance
 
-ONLINE = "Online"
 KIBIBYTE = 1024
 MAX_KBYTES_FREE = 40 * 1024 * 1024
 """free space above this is not shown"""
@@ -94,7 +93,7 @@ async def collect(appliance: Appliance, load: ProcessLoad) -> Figures:
         now=now,
         started=appliance.started,
         last_reset=counters.last_reset,
-        system_status=ONLINE,
+        system_status=appliance.suspending.status,
         oldest=None if oldest is None else Oldest(mid=oldest.mid, age=max(now - oldest.received, timedelta())),
         counters={name: counters.columns(name) for name in COUNTERS},
         rates={name: counters.rates(name) for name in RATES},
@@ -112,6 +111,7 @@ async def collect(appliance: Appliance, load: ProcessLoad) -> Figures:
             "active_recips": active,
             "unattempted_recips": active - attempted,
             "attempted_recips": attempted,
+            "msgs_in_work_queue": queue.unprocessed,
             "dests_in_memory": len(domains),
             "kbytes_used": disk.queue_octets // KIBIBYTE,
             "kbytes_free": min(disk.queue_free // KIBIBYTE, MAX_KBYTES_FREE),

@@ -12,9 +12,10 @@ from commands.registry import Command
 
 COMMANDS = catalog().listed()
 NAMES = """
-alertconfig bounceconfig certconfig clear commit commitdetail daneverify date deliveryconfig destconfig displayalerts dnsconfig exit
-help interfaceconfig last listenerconfig passphrase print resetcounters rollbackconfig sethostname settz showchanges
-smtproutes sshconfig sslconfig status tail tlsverify updatenow version who whoami
+alertconfig bounceconfig certconfig clear commit commitdetail daneverify date deliveryconfig destconfig displayalerts
+dnsconfig exit help interfaceconfig last listenerconfig passphrase print resetcounters resume resumedel resumelistener
+rollbackconfig sethostname settz showchanges smtproutes sshconfig sslconfig status suspend suspenddel suspendlistener
+tail tlsverify updatenow version who whoami workqueue
 """
 
 

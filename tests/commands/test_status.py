@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from attrs import evolve
@@ -11,6 +12,8 @@ from attrs import evolve
 from appliance_runtime.metrics import COUNTERS, RATES, Columns, Counters, Rates
 from appliance_runtime.queue.envelope import NewMessage
 from appliance_runtime.queue.message_queue import MessageQueue
+from appliance_runtime.suspending import Suspending
+from appliance_runtime.suspensions import Suspensions
 from appliance_runtime.web.figures import Figures, Oldest
 from appliance_state.model import Config
 from appliance_state.model.system import System
@@ -184,6 +187,7 @@ class RunningAppliance(DialogAppliance):
 
     counters: Counters
     queue: MessageQueue
+    suspending: Suspending
     directory: SimpleNamespace
 
 
@@ -192,6 +196,7 @@ async def appliance(tmp_path: Path) -> AsyncIterator[RunningAppliance]:
     appliance = RunningAppliance(config=Config().with_(system=System(timezone="Asia/Tokyo")), files=tmp_path)
     appliance.counters = Counters(appliance.clock)
     appliance.directory = SimpleNamespace(queue=tmp_path / "queue", logs=tmp_path)
+    appliance.suspending = Suspending(cast(Any, appliance), Suspensions())
     appliance.queue = await MessageQueue.open(appliance.directory.queue, appliance.clock)
     yield appliance
     await appliance.queue.close()

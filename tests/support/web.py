@@ -19,6 +19,8 @@ from appliance_runtime.metrics import Counters
 from appliance_runtime.queue.envelope import NewMessage
 from appliance_runtime.queue.message_queue import MessageQueue
 from appliance_runtime.services import Endpoint
+from appliance_runtime.suspending import Suspending
+from appliance_runtime.suspensions import Suspensions
 from appliance_runtime.tls import Credentials, server_context
 from appliance_runtime.web.service import WebService
 from appliance_state.model import Config
@@ -42,6 +44,7 @@ class WebAppliance(EdgeAppliance):
     contexts: dict[str, ssl.SSLContext] = field(factory=dict)
     sockets: list[tuple[Endpoint, tuple[str, int]]] = field(factory=list)
     counters: Counters = field(init=False)
+    suspending: Suspending = field(init=False)
     queue: MessageQueue = field(init=False)
     """opened by the fixture"""
     alerts: Alerts = field(init=False)
@@ -50,6 +53,7 @@ class WebAppliance(EdgeAppliance):
         EdgeAppliance.__attrs_post_init__(self)
         self.accounts = Accounts(self.live, self.vault.reveal, self.clock, self.logs)
         self.counters = Counters(self.clock)
+        self.suspending = Suspending(cast(Any, self), Suspensions())
         store = self.directory.root / "alerts.jsonl"
         self.alerts = Alerts(cast(Any, self.live), self.logs, self.clock, cast(Any, None), AddressMap(), self.product, store)
         self.use_certificate(DEMO, Credentials(certificate=self.demo.certificate, private_key=self.demo.private_key))

@@ -240,3 +240,51 @@ def test_against_a_list(steps: list[tuple[object, ...]]) -> None:
         assert {name: active for name, active, _ in schedule.domains()} == {
             domain: count for domain in DOMAINS if (count := sum(p.domain == domain for p in model))
         }
+
+
+def test_what_is_in_the_work_queue_counts_for_no_domain() -> None:
+    schedule = Schedule()
+    recipients = [Recipient(0, "u@d.test", "d.test", START), Recipient(1, "u@e.test", "e.test", START)]
+    assert schedule.add(envelope(1, "u@d.test", "u@e.test"), recipients, START, unprocessed=True) == {"d.test", "e.test"}
+    assert (schedule.active_recipients, list(schedule.domains()), schedule.domains_due(START)) == (0, [], [])
+    assert schedule.hurry(None, START) == set()
+    assert schedule.unprocessed == {1}
+    assert not schedule.complete(1, [1], START)
+    assert schedule.process(START) == {"d.test"}
+    assert (schedule.active_recipients, schedule.domains_due(START), schedule.unprocessed) == (1, ["d.test"], set())
+    assert [m.mid for m in schedule.lease("d.test", START, 10)] == [1]
+
+
+def test_a_message_that_is_removed_from_the_work_queue_is_gone() -> None:
+    schedule = Schedule()
+    schedule.add(envelope(1, "u@d.test"), [Recipient(0, "u@d.test", "d.test", START)], START, unprocessed=True)
+    assert schedule.complete(1, [0], START)
+    assert (schedule.process(START), schedule.messages, schedule.oldest()) == (set(), {}, None)
+
+
+def test_what_is_suspended_waits_with_its_old_due_times() -> None:
+    schedule = Schedule()
+    add(schedule, 1, "d.test", "e.test")
+    add(schedule, 2, "d.test", now=later(60))
+    assert schedule.suspend("d.test", later(0)) == [1]
+    assert schedule.suspend("d.test", later(0)) == []
+    assert schedule.domains_due(later(0)) == ["e.test"]
+    assert schedule.recipients("d.test") == (2, 0)
+    assert schedule.hurry("d.test", later(0)) == {"d.test"}, "only the other message waits"
+    assert schedule.suspend("d.test", later(0)) == [2]
+    assert schedule.next_due() is None
+    assert schedule.resume(lambda domain: domain == "e.test", later(5)) == set()
+    assert schedule.resume(lambda domain: True, later(5)) == {"d.test"}
+    assert [m.mid for m in schedule.lease("d.test", later(5), 10)] == [1, 2]
+
+
+def test_what_is_suspended_can_be_claimed_and_given_back() -> None:
+    schedule = Schedule()
+    add(schedule, 1, "d.test")
+    schedule.suspend("d.test", START)
+    claimed = schedule.claim(1, [0], START)
+    assert claimed is not None and [r.rid for r in claimed.recipients] == [0]
+    schedule.release(1, "d.test", START)
+    assert schedule.domains_due(START) == []
+    assert schedule.complete(1, [0], START)
+    assert list(schedule.domains()) == []
