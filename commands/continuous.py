@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -87,7 +87,7 @@ async def display_some(talk: Conversation, session: Session, heading: str, cells
                 talk.say(row)
 
 
-async def _rows(session: Session, cells: Rows, edges: tuple[int, ...], seconds: int, count: int | None) -> AsyncIterator[str]:
+async def _rows(session: Session, cells: Rows, edges: tuple[int, ...], seconds: int, count: int | None) -> AsyncGenerator[str, None]:
     appliance = session.appliance
     given = 0
     while count is None or given < count:
