@@ -24,7 +24,7 @@ from appliance_runtime.clock import Clock, SystemClock
 from appliance_runtime.commit import Author, CommitRefused, Committer, build_snapshot
 from appliance_runtime.delivery.agent import DeliveryAgent
 from appliance_runtime.delivery.probe import Probe
-from appliance_runtime.demo import DemoCertificate, create_demo
+from appliance_runtime.demo import DemoCertificate, load_demo
 from appliance_runtime.dns.resolver import Resolver
 from appliance_runtime.downloads import Downloads
 from appliance_runtime.logs.writer import Logs, PreparedLogs
@@ -41,7 +41,7 @@ from appliance_runtime.state_directory import StateDirectory
 from appliance_runtime.supervisor import Supervisor
 from appliance_runtime.suspending import Suspending
 from appliance_runtime.suspensions import Suspensions, read_suspensions
-from appliance_runtime.trust.updater import Updater
+from appliance_runtime.trust.services import TrustServices
 from appliance_runtime.vault import SealedFiles, SealedVault, load_key
 from appliance_runtime.web.service import WebService
 from appliance_state.document import Documents
@@ -132,7 +132,7 @@ class Appliance:
 
     async def _load(self) -> None:
         head = self.store.head()
-        demo = asyncio.create_task(self._demo())
+        demo = asyncio.create_task(load_demo(self.directory.root, self.sealed_files, self.clock))
         if head is None:
             await self._first_start()
         else:
@@ -144,17 +144,6 @@ class Appliance:
         serial = self.options.serial or self.store.fact("serial") or ""
         self.product = attrs.evolve(self.options.product, serial=serial)
         self.install_date = datetime.fromisoformat(self.store.fact("install_date") or self.started.isoformat())
-
-    async def _demo(self) -> DemoCertificate:
-        path = self.directory.root / "demo.key"
-        certificate = self.directory.root / "demo.pem"
-        key = self.sealed_files.read(path)
-        if key is None or not certificate.exists():
-            demo = await asyncio.to_thread(create_demo, self.clock.now())
-            certificate.write_text(demo.certificate)
-            self.sealed_files.write(path, demo.private_key)
-            return demo
-        return DemoCertificate(certificate=certificate.read_text(), private_key=key)
 
     async def _first_start(self) -> None:
         config = first_start.factory_config(self.options.dns)
@@ -240,19 +229,21 @@ class Appliance:
             self.directory.root / "alerts.jsonl",
             net_timeout_scale=self.options.net_timeout_scale,
         )
-        self.downloads = Downloads(
+        downloads = Downloads(
             self.resolver, self.address_map, source=self._source_address, net_timeout_scale=self.options.net_timeout_scale
         )
-        self.updater = Updater(
-            self.directory.system_list,
+        self.trust = TrustServices(
+            self.directory.root,
+            self.files,
             self.live,
             self.vault.reveal,
             self.logs,
             self.clock,
-            self.downloads,
+            downloads,
             self.alerts.raise_,
             self.committer.renew,
         )
+        await self.trust.load(config)
         self.accounts = Accounts(self.live, self.vault.reveal, self.clock, self.logs, self.alerts, self.directory.root)
         self.agent = DeliveryAgent(
             self.live,
@@ -264,6 +255,7 @@ class Appliance:
             self.address_map,
             self.alerts,
             self.supervisor.crashed,
+            revocations=self.trust.revocation.outbound,
             net_timeout_scale=self.options.net_timeout_scale,
             suspended=self.suspending.halts,
         )
@@ -274,6 +266,7 @@ class Appliance:
             self.clock,
             self.counters,
             self.resolver,
+            revocations=self.trust.revocation.inbound,
             net_timeout_scale=self.options.net_timeout_scale,
         )
         self.web = WebService(self, timeout_scale=self.options.net_timeout_scale)
@@ -290,7 +283,7 @@ class Appliance:
         self.queue.report_to(self.alerts.raise_)
         self.logs.report_errors(lambda name, _: self.alerts.raise_(*disk_full(self.directory.logs, f'the log "{name}"')))
         self.supervisor.run("counters", self.counters.keep)
-        self.supervisor.run("updater", self.updater.keep)
+        self.trust.start(self.supervisor)
         await self.agent.start()
 
     async def prepare(self, generation: int, config: Config, new_secrets: dict[SecretRef, bytes]) -> Prepared:
@@ -300,7 +293,7 @@ class Appliance:
             value = new_secrets.get(ref)
             return self.vault.reveal(ref) if value is None else value
 
-        snapshot = await build_snapshot(Builder(self.demo, reveal, self._live, self.updater.bundle), generation, config)
+        snapshot = await build_snapshot(Builder(self.demo, reveal, self._live, self.trust.updater.bundle), generation, config)
         try:
             logs = self.logs.prepare(config.logs.entries(), config.system.timezone)
         except OSError as error:
@@ -315,7 +308,7 @@ class Appliance:
     async def renew(self) -> None:
         """The running configuration with another system list. A part that cannot be made anew keeps the old snapshot alive."""
         number, config = self._config
-        builder = Builder(self.demo, self.vault.reveal, self._live, self.updater.bundle)
+        builder = Builder(self.demo, self.vault.reveal, self._live, self.trust.updater.bundle)
         self._live = await build_snapshot(builder, number, config)
 
     async def switch(self, prepared: Prepared) -> None:
@@ -330,7 +323,8 @@ class Appliance:
         await self.listen(prepared.sockets)
         self.receiver.configuration_changed()
         self.agent.configuration_changed()
-        self.updater.configuration_changed()
+        if before is not None:
+            self.trust.configuration_changed()
         self.tell_of_change()
 
     def endpoints(self, config: Config, suspensions: Suspensions | None = None) -> list[Endpoint]:
@@ -377,13 +371,14 @@ class Appliance:
     def probe(self, snapshot: Snapshot) -> Probe:
         """For looks at a destination, with look-ups of their own."""
         resolver = self._new_resolver(snapshot.config)
-        return Probe(snapshot, resolver, self.address_map, self.clock, net_timeout_scale=self.options.net_timeout_scale)
+        revocations = self.trust.revocation.outbound(snapshot.config)
+        return Probe(snapshot, resolver, self.address_map, self.clock, revocations, net_timeout_scale=self.options.net_timeout_scale)
 
     async def pending(self, draft: Draft) -> Snapshot:
         """What would be live after a commit of this copy alone. Errors: CommitRefused."""
         if not draft.changed:
             return self.live()
-        builder = Builder(self.demo, draft.reveal, self._live, self.updater.bundle)
+        builder = Builder(self.demo, draft.reveal, self._live, self.trust.updater.bundle)
         return await build_snapshot(builder, self.live().generation, draft.config)
 
     def _source_address(self, interface: str) -> str | None:
@@ -432,7 +427,7 @@ class Appliance:
         self.logs.event("system.down")
         self.sockets_open.close()
         await asyncio.gather(self.receiver.drain(seconds), self.agent.stop(seconds), self.web.stop())
-        await self.updater.close()
+        await self.trust.close()
         await self.alerts.close()
         await self.supervisor.stop()
         await self._close_files()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from attrs import field, frozen
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
+
+from appliance_runtime.clock import Clock
+from appliance_runtime.state_directory import write_private
+from appliance_runtime.vault import SealedFiles
 
 COMMON_NAME = "Cisco Appliance Demo Certificate"
 DAYS = 3650
@@ -42,3 +48,15 @@ def create_demo(now: datetime) -> DemoCertificate:
         certificate=certificate.public_bytes(serialization.Encoding.PEM).decode("ascii"),
         private_key=key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
     )
+
+
+async def load_demo(directory: Path, sealed_files: SealedFiles, clock: Clock) -> DemoCertificate:
+    """The demo certificate of a state directory, which is made when it is not there. Errors: StartFailed, OSError."""
+    certificate, key = directory / "demo.pem", directory / "demo.key"
+    private_key = sealed_files.read(key)
+    if private_key is None or not certificate.exists():
+        demo = await asyncio.to_thread(create_demo, clock.now())
+        write_private(certificate, demo.certificate.encode("ascii"))
+        sealed_files.write(key, demo.private_key)
+        return demo
+    return DemoCertificate(certificate=certificate.read_text(), private_key=private_key)

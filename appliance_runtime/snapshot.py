@@ -148,7 +148,8 @@ class Builder:
         methods: frozenset[str] = getattr(settings, f"{purpose}_methods")
         ciphers: str = getattr(settings, f"{purpose}_ciphers")
         renegotiation: bool = getattr(settings, f"{purpose}_renegotiation")
-        made_from = (self._material(config, profile), methods, ciphers, renegotiation, anchors if suffix else ())
+        revocable = bool(suffix) and config.crl.check_inbound
+        made_from = (self._material(config, profile), methods, ciphers, renegotiation, anchors if suffix else (), revocable)
         key = f"{purpose}:{name}"
         self._ingredients[key] = made_from
         if self.previous and self.previous.ingredients.get(key) == made_from:
@@ -164,6 +165,9 @@ class Builder:
                 verify=mode,
                 anchors=anchors,
             )
+            if revocable:
+                # Tickets hold no intermediates, and a client whose session is taken up again is looked at once more.
+                found[name].options |= ssl.OP_NO_TICKET
         except (UnusableContext, KeyError, ValueError) as error:
             title = DEMO if profile == fold(DEMO) else config.certificates[profile].name
             self.problems.append(f'{user}: certificate "{title}" cannot be loaded: {error}')

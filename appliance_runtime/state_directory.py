@@ -82,11 +82,6 @@ class StateDirectory:
         return self.root / "ssh"
 
     @property
-    def system_list(self) -> Path:
-        """The installed list of trusted authorities."""
-        return self.root / "system_list.json"
-
-    @property
     def console(self) -> Path:
         """Unix socket through which local sessions attach."""
         return self.root / "console.sock"

@@ -132,9 +132,18 @@ def _trust(context: ssl.SSLContext, anchors: Iterable[bytes]) -> None:
 
 def peer_chain(ssl_object: Any) -> list[bytes]:
     """The certificates that the peer sent, leaf first, as DER; empty = none. Nothing of them has been verified."""
-    source = ssl_object if hasattr(ssl_object, "get_unverified_chain") else getattr(ssl_object, "_sslobj", None)
+    return _chain(ssl_object, "get_unverified_chain")
+
+
+def verified_chain(ssl_object: Any) -> list[bytes]:
+    """The path that a handshake with verification has found, leaf first, as DER; empty = none."""
+    return _chain(ssl_object, "get_verified_chain")
+
+
+def _chain(ssl_object: Any, method: str) -> list[bytes]:
+    source = ssl_object if hasattr(ssl_object, method) else getattr(ssl_object, "_sslobj", None)
     # Python 3.13 has the method on the object itself, as octets; before it was there, but not public.
-    chain = source.get_unverified_chain() if source is not None else None
+    chain = getattr(source, method)() if source is not None else None
     return [item if isinstance(item, bytes) else ssl.PEM_cert_to_DER_cert(item.public_bytes()) for item in chain or ()]
 
 

@@ -13,10 +13,11 @@ from cryptography import x509
 from appliance_runtime.clock import long_date
 from appliance_runtime.delivery.connection import Connection, Unusable
 from appliance_runtime.delivery.exchangers import HardFailure, Host, addresses_of
+from appliance_runtime.delivery.peer_checks import UNREADABLE
 from appliance_runtime.delivery.peer_names import is_address, presented_names
 from appliance_runtime.delivery.probe import Probe
 from appliance_runtime.delivery.tls_policy import Reason
-from appliance_runtime.delivery.verify import MAX_CERTIFICATES, UNREADABLE, Result
+from appliance_runtime.delivery.verify import MAX_CERTIFICATES, Result
 from appliance_runtime.dns.answers import LookupFailed
 from appliance_runtime.logs.escaping import escape
 from appliance_runtime.sessions import Session

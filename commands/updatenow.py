@@ -13,7 +13,7 @@ FORCED = "Success - Force update for all components requested"
 
 async def updatenow(talk: Conversation, session: Session) -> None:
     """The update goes on in the background; its outcome is in system_logs."""
-    session.appliance.updater.request()
+    session.appliance.trust.updater.request()
     talk.say(REQUESTED)
 
 
@@ -22,10 +22,10 @@ async def _batch(talk: Conversation, session: Session, args: Arguments) -> None:
     force = args.operation("force") == "force" if args.tokens else False
     args.end()
     if not wait:
-        session.appliance.updater.request(force=force)
+        session.appliance.trust.updater.request(force=force)
         talk.say(FORCED if force else REQUESTED)
         return
-    outcome = await session.appliance.updater.update(force=force)
+    outcome = await session.appliance.trust.updater.update(force=force)
     if outcome.reason is not None:
         raise Refused(outcome.text)
     talk.say(outcome.text)

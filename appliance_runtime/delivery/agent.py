@@ -28,6 +28,8 @@ from appliance_runtime.logs.writer import EventLog
 from appliance_runtime.metrics import Counters
 from appliance_runtime.queue.message_queue import MessageQueue
 from appliance_runtime.snapshot import Snapshot
+from appliance_state.certificates.crl import NO_LISTS, RevocationLists
+from appliance_state.model import Config
 from appliance_state.model.destinations import TlsSupport
 
 SOURCE = ""
@@ -59,11 +61,14 @@ class DeliveryAgent:
         alerts: AlertSink,
         crashed: Crashed,
         *,
+        revocations: Callable[[Config], RevocationLists] = lambda config: NO_LISTS,
         net_timeout_scale: float = 1.0,
         rng: random.Random | None = None,
         suspended: Callable[[str], bool] = lambda domain: False,
     ) -> None:
-        """`suspended`: whether nothing is to be delivered to a domain; `suspend` and `resume` are told of a change."""
+        """`suspended`: whether nothing is to be delivered to a domain; `suspend` and `resume` are told of a change.
+        `revocations`: the lists of revoked certificates that count for peers.
+        """
         self.live = live
         self.queue = queue
         self.logs = logs
@@ -78,6 +83,7 @@ class DeliveryAgent:
         self.suspended = suspended
         self.stopping = False
         self._address_map = address_map
+        self._revocations = revocations
         self._slots = Slots(lambda: live().config.delivery.max_concurrency, self._make_room)
         tls_slots = Slots(lambda: live().config.delivery.tls_max_concurrency, self._make_room)
         self._tls_slots = tls_slots
@@ -226,8 +232,9 @@ class DeliveryAgent:
 
     def _anchors_of(self, snapshot: Snapshot) -> TrustAnchors:
         """Parsed once for as long as the lists stay the same."""
-        if self._anchors is None or self._anchors[0] is not snapshot.anchors:
-            self._anchors = (snapshot.anchors, TrustAnchors(snapshot.anchors))
+        revocations = self._revocations(snapshot.config)
+        if self._anchors is None or self._anchors[0] is not snapshot.anchors or self._anchors[1].revocations is not revocations:
+            self._anchors = (snapshot.anchors, TrustAnchors(snapshot.anchors, revocations=revocations))
         return self._anchors[1]
 
     async def _ptr(self, address: str) -> str | None:

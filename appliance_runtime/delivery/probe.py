@@ -20,6 +20,7 @@ from appliance_runtime.delivery.target import Target
 from appliance_runtime.delivery.verify import TrustAnchors
 from appliance_runtime.dns.resolver import Resolver
 from appliance_runtime.snapshot import Snapshot
+from appliance_state.certificates.crl import NO_LISTS, RevocationLists
 from appliance_state.model.destinations import DaneSupport, IpSortPref, TlsSupport, effective_destination
 
 SECONDS = 600
@@ -46,7 +47,14 @@ class Probe:
     """`snapshot` governs everything. `seconds`: real time that a look may take. `close` it in the end."""
 
     def __init__(
-        self, snapshot: Snapshot, resolver: Resolver, address_map: AddressMap, clock: Clock, *, net_timeout_scale: float = 1.0
+        self,
+        snapshot: Snapshot,
+        resolver: Resolver,
+        address_map: AddressMap,
+        clock: Clock,
+        revocations: RevocationLists = NO_LISTS,
+        *,
+        net_timeout_scale: float = 1.0,
     ) -> None:
         self.snapshot = snapshot
         self.resolver = resolver
@@ -55,6 +63,7 @@ class Probe:
         self.opener = Opener(logs=_Unlogged(), authentication=self.authentication, tls_slots=_Unlimited(), scale=net_timeout_scale)
         self._address_map = address_map
         self._scale = net_timeout_scale
+        self._revocations = revocations
         self._authorities: TrustAnchors | None = None
 
     def preference(self, domain: str) -> IpSortPref:
@@ -90,7 +99,7 @@ class Probe:
 
     def _anchors(self, snapshot: Snapshot) -> TrustAnchors:
         if self._authorities is None:
-            self._authorities = TrustAnchors(snapshot.anchors)
+            self._authorities = TrustAnchors(snapshot.anchors, revocations=self._revocations)
         return self._authorities
 
     async def _ptr(self, address: str) -> str | None:

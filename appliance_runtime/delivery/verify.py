@@ -20,6 +20,7 @@ from OpenSSL import crypto
 from appliance_runtime.delivery.peer_checks import NO_CERTIFICATE, UNREADABLE, UNREADABLE_TEXT, checks_problem
 from appliance_runtime.delivery.peer_names import PresentedNames, is_address, matches, presented_names, subject_label
 from appliance_runtime.logs.escaping import escape
+from appliance_state.certificates.crl import RevocationLists
 from appliance_state.certificates.pem import load_der
 
 MAX_CERTIFICATES = 20
@@ -100,9 +101,11 @@ class TrustAnchors:
     """The trusted authorities, parsed once. What is not a certificate is no anchor.
 
     `proven`: a self-signed one must have signed itself, too. Of those that an operator has chosen nothing is asked.
+    `revocations`: lists of revoked certificates that count.
     """
 
-    def __init__(self, certificates: Iterable[bytes], *, proven: bool = False) -> None:
+    def __init__(self, certificates: Iterable[bytes], *, proven: bool = False, revocations: RevocationLists | None = None) -> None:
+        self.revocations = revocations
         self._flags = crypto.X509StoreFlags.PARTIAL_CHAIN
         if proven:
             self._flags |= crypto.X509StoreFlags.CHECK_SS_SIGNATURE
@@ -190,6 +193,8 @@ def _path(peer_chain: Sequence[bytes], anchors: TrustAnchors, now: datetime) -> 
     for position, certificate in enumerate(certificates):
         if not _serves(certificate, leaf=position == 0):
             return Result(ok=False, text=f"unsuitable certificate purpose ({subject_label(certificate.subject)})")
+    if anchors.revocations and (problem := anchors.revocations.problem(certificates, now)):
+        return Result(ok=False, text=problem)
     return Result(ok=True, path=tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates))
 
 

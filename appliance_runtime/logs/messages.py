@@ -133,6 +133,10 @@ MESSAGES: dict[str, Message] = {
     "system.listener_listening": _system("Listener {owner}: listening on {address} port {port}"),
     "system.update": _system("{text}"),
     "system.update_failed": _system("{text}", WARNING),
+    "system.expiry": _system("{text}", WARNING),
+    "system.expired": _system("{text}", CRITICAL),
+    "system.crl": _system("{text}"),
+    "system.crl_failed": _system("{text}", WARNING),
     "system.alert_unsent": _system("Alert {alert} was not sent: no recipients."),
     "system.fault": _system("An application fault occurred: {service}: {error}", CRITICAL),
     # authentication

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from attrs import frozen
@@ -40,6 +40,8 @@ class ConnectionContext:
     network_scale: float
     on_end: Callable[[Connection], None]
     """called when the session is over"""
+    client_problem: Callable[[Sequence[bytes]], str | None] = lambda chain: None
+    """what is wrong with a client certificate whose path (DER) has been verified; None = nothing"""
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -294,6 +296,9 @@ class Connection(asyncio.BufferedProtocol):
             return b""
         if handshaking and tls.established:
             self._stop_timer()
+            if tls.client_name is not None and (problem := self._context.client_problem(tls.client_chain)):
+                self._handshake_failed(f"{CLIENT_CERTIFICATE_BAD}{problem}")
+                return b""
             self.conversation.tls_succeeded(tls.version, tls.cipher, tls.client_name)
         self.transport.write(tls.take())
         if tls.ended:

@@ -12,7 +12,7 @@ import asyncio
 import errno
 import socket
 import struct
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 
 from attrs import define
@@ -27,6 +27,9 @@ from appliance_runtime.smtp.connection import LINGER, Connection, ConnectionCont
 from appliance_runtime.smtp.conversation import Conversation
 from appliance_runtime.smtp.limits import OpenConnections, RecipientsPerHour
 from appliance_runtime.smtp.surroundings import Counting, MessageStore, Peer, ReverseLookup, Services, Surroundings
+from appliance_state.certificates.crl import NO_LISTS, RevocationLists
+from appliance_state.certificates.pem import NotReadable, load_der
+from appliance_state.model import Config
 from appliance_state.model.listeners import Behavior, PolicyParameters, ReceivingTls
 from appliance_state.table import fold
 
@@ -91,8 +94,10 @@ class Receiver:
         counters: Counting,
         resolver: ReverseLookup,
         *,
+        revocations: Callable[[Config], RevocationLists] = lambda config: NO_LISTS,
         net_timeout_scale: float = 1.0,
     ) -> None:
+        """`revocations`: the lists of revoked certificates that count for clients."""
         self.connections: set[Connection] = set()
         """those whose socket is not closed yet"""
         self.services = Services(
@@ -105,6 +110,7 @@ class Receiver:
         )
         self._live = live
         self._resolver = resolver
+        self._revocations = revocations
         self._scale = net_timeout_scale
         self._buffer = memoryview(bytearray(READ_SIZE))
         self._admissions: dict[asyncio.Task[None], Endpoint] = {}
@@ -164,6 +170,18 @@ class Receiver:
                 if counted is not None:
                     counted.leave()
 
+    def _client_problem(self, chain: Sequence[bytes]) -> str | None:
+        """Whether a client certificate has been revoked, in the words of outgoing mail."""
+        snapshot = self._live()
+        lists = self._revocations(snapshot.config)
+        if not lists:
+            return None
+        try:
+            certificates = [load_der(certificate) for certificate in chain]
+        except NotReadable:
+            return "the certificate cannot be read"
+        return lists.problem(certificates, self.services.clock.now(), snapshot.anchors)
+
     def _connection(
         self,
         endpoint: Endpoint,
@@ -191,6 +209,7 @@ class Receiver:
             buffer=self._buffer,
             network_scale=self._scale,
             on_end=ended,
+            client_problem=self._client_problem,
         )
         connection = Connection(context)
         icid = self.services.queue.next_icid()

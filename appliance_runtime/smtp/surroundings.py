@@ -35,6 +35,9 @@ class Surroundings(Protocol):
     @property
     def inbound_contexts(self) -> Mapping[str, ssl.SSLContext]: ...
 
+    @property
+    def anchors(self) -> tuple[bytes, ...]: ...
+
 
 class MessageStore(Protocol):
     """What receiving needs of the queue."""

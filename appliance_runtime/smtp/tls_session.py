@@ -10,7 +10,7 @@ import contextlib
 import ssl
 from typing import cast
 
-from appliance_runtime.tls import tls_error_text
+from appliance_runtime.tls import peer_chain, tls_error_text, verified_chain
 
 CLIENT_CERTIFICATE_MISSING = "client certificate missing"
 CLIENT_CERTIFICATE_BAD = "client certificate verify error: "
@@ -104,6 +104,11 @@ class TlsSession:
             return None
         subject = cast(tuple[tuple[tuple[str, str], ...], ...], certificate.get("subject", ()))
         return next((value for part in subject for key, value in part if key == "commonName"), "")
+
+    @property
+    def client_chain(self) -> list[bytes]:
+        """The verified path of the client certificate, DER; in a session that was taken up again what the client sent then."""
+        return verified_chain(self._object) or peer_chain(self._object)
 
     def failure(self, error: ssl.SSLError) -> str:
         """What the client did that ended the handshake."""

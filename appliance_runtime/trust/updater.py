@@ -22,6 +22,7 @@ from appliance_runtime.logs.writer import EventLog
 from appliance_runtime.tls import client_context
 from appliance_runtime.trust.https_servers import https_problem
 from appliance_runtime.trust.system_list import load_system_list, save_system_list
+from appliance_runtime.trust.waiting import reached
 from appliance_state.certificates.authorities import readable
 from appliance_state.certificates.ca_bundle import (
     DAMAGED_MANIFEST,
@@ -134,21 +135,9 @@ class Updater:
         due = self._clock.now() + timedelta(seconds=interval) if interval else None
         while self._live().config.updates.interval == interval:
             self._changed.clear()
-            if await self._reached(due):
+            if await reached(self._clock, due, self._changed):
                 return True
         return False
-
-    async def _reached(self, due: datetime | None) -> bool:
-        """Wait until `due` or a change of the configuration; whether it was `due`."""
-        changed = asyncio.ensure_future(self._changed.wait())
-        sleeping = asyncio.ensure_future(self._clock.sleep_until(due)) if due else None
-        waits = {changed, sleeping} if sleeping else {changed}
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            return sleeping is not None and sleeping.done()
-        finally:
-            for wait in waits:
-                wait.cancel()
 
     async def update(self, *, force: bool = False, asked_for: bool = True) -> Outcome:
         """Install what the source offers, if it is newer, with `force` also if it is the same version again.

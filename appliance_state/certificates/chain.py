@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from OpenSSL import crypto
@@ -34,17 +35,24 @@ def signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Name and signature; SHA-1, as old roots have it, counts as well."""
     if names_of(certificate).issuer_der != names_of(issuer).subject_der:
         return False
+    return has_signed(issuer, certificate)
+
+
+def has_signed(issuer: x509.Certificate, document: x509.Certificate | x509.CertificateRevocationList) -> bool:
+    """Whether the key of `issuer` made the signature of `document`; names are not compared."""
+    signed = document.tbs_certificate_bytes if isinstance(document, x509.Certificate) else document.tbs_certlist_bytes
     try:
-        _verify(certificate, issuer.public_key())
+        algorithm = (document.signature_hash_algorithm, document.signature_algorithm_parameters)
+        _verify(issuer.public_key(), document.signature, signed, *algorithm)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
 
 
-def _verify(certificate: x509.Certificate, key: CertificatePublicKeyTypes) -> None:
-    """Errors: InvalidSignature and what an odd key or algorithm raises."""
-    signature, signed, digest = certificate.signature, certificate.tbs_certificate_bytes, certificate.signature_hash_algorithm
-    parameters = certificate.signature_algorithm_parameters
+def _verify(
+    key: CertificatePublicKeyTypes, signature: bytes, signed: bytes, digest: hashes.HashAlgorithm | None, parameters: object
+) -> None:
+    """Errors: InvalidSignature and what an odd key raises."""
     match key:
         case rsa.RSAPublicKey() if digest and isinstance(parameters, padding.PKCS1v15 | padding.PSS):
             key.verify(signature, signed, parameters, digest)

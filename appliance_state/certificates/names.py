@@ -87,8 +87,8 @@ def names_of(certificate: x509.Certificate) -> CertificateNames:
     extensions = _extensions(fields[5:])
     dns_names, other_names = _alternative_names(extensions.get(_SUBJECT_ALT_NAME))
     return CertificateNames(
-        subject=_attributes(subject),
-        issuer=_attributes(issuer),
+        subject=attributes_of(subject),
+        issuer=attributes_of(issuer),
         subject_der=subject.content,
         issuer_der=issuer.content,
         dns_names=dns_names,
@@ -108,7 +108,8 @@ def value_of(attributes: tuple[tuple[str, str], ...], kind: str) -> str:
     return next((value for found, value in reversed(attributes) if found == kind and value), "")
 
 
-def _attributes(name: Element) -> tuple[tuple[str, str], ...]:
+def attributes_of(name: Element) -> tuple[tuple[str, str], ...]:
+    """(type, value) of a distinguished name, as far as they can be read."""
     found: list[tuple[str, str]] = []
     try:
         for relative in name.children():

@@ -106,6 +106,15 @@ class Authority:
         certificate = _sign_sha1(builder, self.key) if sha1 else _sign(builder, self.key)
         return Identity(certificate=certificate, key=key, chain=self.chain if send_chain else ())
 
+    def revocation_list(self, now: datetime, *revoked: x509.Certificate, days: float = 7) -> x509.CertificateRevocationList:
+        """A CRL of this CA. `days`: until its next update."""
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self.certificate.subject).last_update(now)
+        builder = builder.next_update(now + timedelta(days=days))
+        for certificate in revoked:
+            entry = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number).revocation_date(now)
+            builder = builder.add_revoked_certificate(entry.build())
+        return builder.sign(self.key, hashes.SHA256())
+
 
 def rsa_root(common_name: str, now: datetime) -> Authority:
     """A root that can sign with SHA-1."""

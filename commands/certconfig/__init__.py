@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from appliance_runtime.sessions import Session
-from commands.certconfig import authorities, certificate
+from commands.certconfig import authorities, certificate, crl
 from commands.certconfig.banner import banner
 from commands.certconfig.batch import USAGE, batch
 from commands.dialog import Conversation
@@ -21,6 +21,11 @@ async def _certificate(talk: Conversation, session: Session) -> None:
 @menu.operation("CERTAUTHORITY", "Manage System and Customized Authorities")
 async def _authority(talk: Conversation, session: Session) -> None:
     await authorities.menu.run(talk, session)
+
+
+@menu.operation("CRL", "Manage Certificate Revocation Lists")
+async def _crl(talk: Conversation, session: Session) -> None:
+    await crl.menu.run(talk, session)
 
 
 COMMAND = Command(

@@ -35,12 +35,12 @@ def change(session: Session, **fields: object) -> None:
 
 
 def system_pems(session: Session) -> list[str]:
-    return [certificate_pem(certificate) for certificate in session.appliance.updater.bundle.certificates]
+    return [certificate_pem(certificate) for certificate in session.appliance.trust.updater.bundle.certificates]
 
 
 def summary(session: Session) -> str:
     lists = settings(session)
-    bundle = session.appliance.updater.bundle
+    bundle = session.appliance.trust.updater.bundle
     updated = date_of(session)(bundle.updated) if bundle.updated else "never"
     return "\n".join(
         [
@@ -136,7 +136,7 @@ async def import_custom(talk: Conversation, session: Session, append: bool = Fal
     _, data = await ask_import_file(talk, session)
     fqdn = await ask_fqdn(talk)
     lists = settings(session)
-    system_list, now = session.appliance.updater.bundle.certificates, session.appliance.clock.now()
+    system_list, now = session.appliance.trust.updater.bundle.certificates, session.appliance.clock.now()
     with refusing():
         result = await asyncio.to_thread(import_authorities, data, lists.custom_list, append=append, fqdn=fqdn, now=now, system=system_list)
     enabled = custom_enabled_after(lists, result.custom_list)
@@ -207,7 +207,7 @@ async def print_system(talk: Conversation, session: Session) -> None:
 @system.operation("UPDATE", "Update the Cisco Trusted Root Certificate Bundle now")
 async def update_system(talk: Conversation, session: Session) -> None:
     """At once, without commit."""
-    outcome = await session.appliance.updater.update()
+    outcome = await session.appliance.trust.updater.update()
     if outcome.reason is not None:
         raise Refused(outcome.text)
     talk.note(outcome.text)

@@ -8,6 +8,8 @@ from appliance_state.names import DOMAIN_RULES, is_fqdn
 from commands.answers import integer, words
 from commands.arguments import Arguments
 from commands.certconfig import authorities, certificate, creating, editing
+from commands.certconfig.crl_batch import USAGE as CRL_USAGE
+from commands.certconfig.crl_batch import crl_batch
 from commands.certconfig.files import read_pem, write_file
 from commands.certconfig.listing import authority_details, certificate_table
 from commands.certconfig.pasting import certificates_in, leaf_and_chain
@@ -15,7 +17,7 @@ from commands.certconfig.profiles import check_fqdn, named_profile, rejecting
 from commands.dialog import YES_OR_NO, Conversation, Refused, Rejected, SyntaxProblem
 from commands.print_sections.certificates import certificates_text
 
-USAGE = """\
+USAGE = f"""\
 certconfig certificate import <name> <file> [--passphrase=<text>] [--fqdn=yes|no] [--overwrite]
 certconfig certificate paste <name> --certificate=<file> --key=<file> [--passphrase=<text>] [--intermediate=<file>[,<file>...]] [--fqdn=yes|no] [--overwrite]
 certconfig certificate new <name> --cn=<cn> --o=<o> --ou=<ou> --l=<l> --st=<st> --c=<cc> [--days=3650] [--bits=2048|1024] [--san=<dns>[,<dns>...]] [--fqdn=yes|no] [--overwrite]
@@ -27,16 +29,19 @@ certconfig certificate list | print
 certconfig certificate chaincheck on|off
 certconfig certauthority print
 certconfig certauthority custom enable|disable|print|check_ca_flag|import <file> [--append] [--fqdn=yes|no]|export <file> [<n>] [--overwrite]|delete <n>|detail <n>
-certconfig certauthority system enable|disable|print|update|export <file> [--overwrite]|detail <n>"""
+certconfig certauthority system enable|disable|print|update|export <file> [--overwrite]|detail <n>
+{CRL_USAGE}"""
 
 _OPERATIONS = ("import", "paste", "new", "edit", "csr", "export", "delete", "list", "print", "chaincheck")
 _NEW = ("cn", "o", "ou", "l", "st", "c", "days", "bits")
 
 
 async def batch(talk: Conversation, session: Session, args: Arguments) -> None:
-    if args.operation("certificate", "certauthority") == "certauthority":
-        await _authority(talk, session, args)
-        return
+    match args.operation("certificate", "certauthority", "crl"):
+        case "certauthority":
+            return await _authority(talk, session, args)
+        case "crl":
+            return await crl_batch(talk, session, args)
     match args.operation(*_OPERATIONS):
         case "import":
             answers = _options(args, "passphrase", "fqdn", flags=("overwrite",))

@@ -103,7 +103,7 @@ def check_fqdn(certificate: x509.Certificate) -> None:
 
 def trust_anchors(session: Session) -> tuple[bytes, ...]:
     """DER of the authorities of the enabled lists, as the session sees them."""
-    return trusted_authorities(session.draft.config.certificate_authorities, session.appliance.updater.bundle)
+    return trusted_authorities(session.draft.config.certificate_authorities, session.appliance.trust.updater.bundle)
 
 
 def check_trust(session: Session, leaf: x509.Certificate, intermediates: Sequence[x509.Certificate]) -> None:

@@ -23,7 +23,7 @@ UPDATE = f"certconfig certauthority system {'update'}"
 def outdated():
     """A session at an appliance whose list is an old one, and the updater."""
     session = make_session()
-    updater = session.appliance.updater
+    updater = session.appliance.trust.updater
     updater.bundle = attrs.evolve(packaged_bundle(), version="2001.1.1")
     return session, updater
 

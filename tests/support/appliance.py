@@ -19,7 +19,7 @@ from appliance_runtime.downloads import Downloads
 from appliance_runtime.logs.writer import MemoryLogs
 from appliance_runtime.product import Product
 from appliance_runtime.sessions import Session, SessionTable
-from appliance_runtime.trust.updater import Updater
+from appliance_runtime.trust.services import TrustServices
 from appliance_state.draft import Draft
 from appliance_state.model import Config
 from appliance_state.model.certificates import SecretRef
@@ -60,14 +60,17 @@ class DialogAppliance:
     renewals: int = 0
     """how often the live snapshot was to be made anew"""
     downloads: Downloads = field(init=False)
-    updater: Updater = field(init=False)
+    trust: TrustServices = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.logs = MemoryLogs(self.clock)
         address_map = AddressMap()
-        self.downloads = Downloads(Resolver(self.config.dns, self.clock, address_map), address_map, net_timeout_scale=0.1)
-        self.updater = Updater(
-            Path(tempfile.mkdtemp(prefix="trust-")) / "system_list.json",
+        self.downloads = Downloads(
+            Resolver(self.config.dns, self.clock, address_map, net_timeout_scale=0.02), address_map, net_timeout_scale=0.1
+        )
+        self.trust = TrustServices(
+            Path(tempfile.mkdtemp(prefix="trust-")),
+            self.files,
             lambda: cast(Any, self),
             self.vault.reveal,
             self.logs,

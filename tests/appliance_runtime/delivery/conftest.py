@@ -25,6 +25,7 @@ from appliance_runtime.queue.message_queue import MessageQueue, NewMessage
 from appliance_runtime.snapshot import Snapshot
 from appliance_runtime.supervisor import Supervisor
 from appliance_runtime.tls import Credentials, client_context
+from appliance_state.certificates.crl import NO_LISTS, RevocationLists
 from appliance_state.model import Config
 from appliance_state.model.destinations import DEFAULT_DOMAIN, Destination, TlsSupport
 from appliance_state.model.dns import Dns, DnssecMode, DnsServer
@@ -89,6 +90,7 @@ class Rig:
     agent: DeliveryAgent = field(init=False)
     peers: list[Peer] = field(factory=list)
     crashes: list[tuple[str, str]] = field(factory=list)
+    revocations: RevocationLists = NO_LISTS
     _intermediate: Authority | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -102,6 +104,7 @@ class Rig:
             self.address_map,
             self.alerts,
             Supervisor(lambda what, error: self.crashes.append((what, error))).crashed,
+            revocations=lambda config: self.revocations if config.crl.check_outbound else NO_LISTS,
             net_timeout_scale=SCALE,
             rng=random.Random(7),
         )

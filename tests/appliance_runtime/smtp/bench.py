@@ -30,6 +30,7 @@ from appliance_runtime.services import Accepting, Endpoint
 from appliance_runtime.smtp.access import CompiledListener, compile_listener
 from appliance_runtime.smtp.receiver import Receiver
 from appliance_runtime.tls import Credentials, server_context
+from appliance_state.certificates.crl import NO_LISTS
 from appliance_state.model import Config
 from appliance_state.model.interfaces import Interface
 from appliance_state.model.listeners import (
@@ -147,6 +148,7 @@ class Running:
     config: Config
     receiving: Mapping[str, CompiledListener]
     inbound_contexts: Mapping[str, ssl.SSLContext]
+    anchors: tuple[bytes, ...] = ()
 
 
 @functools.cache
@@ -258,7 +260,17 @@ class Bench:
         self.counters = CountingBoard()
         self.names = ReverseNames()
         self.running: Running = make_running(make_config())
-        self.receiver = Receiver(lambda: self.running, self.queue, self.logs, self.clock, self.counters, self.names, net_timeout_scale=1.0)
+        self.revocations = NO_LISTS
+        self.receiver = Receiver(
+            lambda: self.running,
+            self.queue,
+            self.logs,
+            self.clock,
+            self.counters,
+            self.names,
+            revocations=lambda config: self.revocations if config.crl.check_inbound else NO_LISTS,
+            net_timeout_scale=1.0,
+        )
         self.clients: list[Client] = []
         self.ports: dict[str, int] = {}
         self.accepting: dict[str, Accepting] = {}

@@ -44,7 +44,7 @@ def offer(server: FileServer, data: bytes = BUNDLE, **changes: object) -> None:
 def use(appliance: DialogAppliance, url: str | SecretRef | None, **fields: object) -> None:
     updates = Updates(source=UpdateSource.SERVER, server_url=url, **fields)  # type: ignore[arg-type]
     appliance.config = appliance.config.with_(updates=updates)
-    appliance.updater.configuration_changed()
+    appliance.trust.updater.configuration_changed()
 
 
 @pytest.fixture
@@ -64,31 +64,31 @@ async def test_a_newer_bundle_is_installed_and_kept(appliance: DialogAppliance, 
     offer(server)
     appliance.config = appliance.config.with_(certificate_authorities=CertificateAuthorities(custom_list=(root().pem,)))
     before = appliance.config
-    outcome = await appliance.updater.update()
+    outcome = await appliance.trust.updater.update()
     assert outcome.text == appliance.logs.lines[-1] == UPDATED and outcome.reason is None
     assert server.targets == ["/lab/ca_bundle/manifest.json", "/lab/ca_bundle/ca.pem"]
-    assert appliance.updater.bundle.certificates == (root().certificate, mail_leaf().certificate)
+    assert appliance.trust.updater.bundle.certificates == (root().certificate, mail_leaf().certificate)
     assert appliance.renewals == 1 and appliance.config is before and not appliance.alerts
-    kept = load_system_list(appliance.updater._path)
-    assert kept == appliance.updater.bundle and kept.updated == NOW
-    again = await appliance.updater.update()
+    kept = load_system_list(appliance.trust.updater._path)
+    assert kept == appliance.trust.updater.bundle and kept.updated == NOW
+    again = await appliance.trust.updater.update()
     assert again.text == LATEST.replace(OLD, NEW) and len(server.requests) == 3
 
 
 async def test_one_damaged_root_costs_only_itself(appliance: DialogAppliance, server: FileServer) -> None:
     broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     offer(server, broken + BUNDLE, count=3)
-    assert (await appliance.updater.update()).text == UPDATED
-    assert len(appliance.updater.bundle.certificates) == 2
+    assert (await appliance.trust.updater.update()).text == UPDATED
+    assert len(appliance.trust.updater.bundle.certificates) == 2
 
 
 async def test_force_installs_the_same_version_again_and_never_an_older_one(appliance: DialogAppliance, server: FileServer) -> None:
     offer(server, version=OLD)
-    assert (await appliance.updater.update()).text == LATEST and appliance.updater.bundle is packaged_bundle()
-    assert (await appliance.updater.update(force=True)).text == LATEST
-    assert appliance.updater.bundle.updated == NOW and len(appliance.updater.bundle.certificates) == 2
+    assert (await appliance.trust.updater.update()).text == LATEST and appliance.trust.updater.bundle is packaged_bundle()
+    assert (await appliance.trust.updater.update(force=True)).text == LATEST
+    assert appliance.trust.updater.bundle.updated == NOW and len(appliance.trust.updater.bundle.certificates) == 2
     offer(server, version="2020.1.1")
-    assert (await appliance.updater.update(force=True)).text == LATEST
+    assert (await appliance.trust.updater.update(force=True)).text == LATEST
     assert server.targets.count("/lab/ca_bundle/ca.pem") == 1
 
 
@@ -120,12 +120,12 @@ REFUSALS: dict[str, tuple[Callable[[FileServer], None], str]] = {
 async def test_refused_bundles(appliance: DialogAppliance, server: FileServer, case: str) -> None:
     prepare, reason = REFUSALS[case]
     prepare(server)
-    outcome = await appliance.updater.update()
+    outcome = await appliance.trust.updater.update()
     assert (outcome.text, outcome.reason) == (failure(reason), reason)
     assert appliance.logs.events[-1] == ("system.update_failed", {"text": failure(reason)})
     assert appliance.alerts == [(*ALERT, f"The update of Cisco Trusted Root Certificate Bundle was rejected: {reason}")]
-    assert appliance.updater.bundle is packaged_bundle() and appliance.renewals == 0
-    assert load_system_list(appliance.updater._path) is packaged_bundle()
+    assert appliance.trust.updater.bundle is packaged_bundle() and appliance.renewals == 0
+    assert load_system_list(appliance.trust.updater._path) is packaged_bundle()
 
 
 async def test_a_server_that_is_not_there_is_an_alert_after_an_hour(appliance: DialogAppliance, server: FileServer) -> None:
@@ -133,16 +133,16 @@ async def test_a_server_that_is_not_there_is_an_alert_after_an_hour(appliance: D
     reason = "the server is not reachable: [Errno 111] Connection refused"
     for minutes, hours in ((0, 0), (59, 0), (1, 1), (59, 1), (1, 2)):
         await appliance.clock.advance(60 * minutes)
-        assert (await appliance.updater.update()).reason == reason
+        assert (await appliance.trust.updater.update()).reason == reason
         text = f"The updater has been unable to communicate with the update server for at least {hours}h."
         assert appliance.alerts == ([(*ALERT, text)] if hours else [])
         appliance.alerts.clear()
     use(appliance, f"{server.base}lab/")
     offer(server, version=OLD)
-    assert (await appliance.updater.update()).reason is None
+    assert (await appliance.trust.updater.update()).reason is None
     use(appliance, "http://127.0.0.1:1/")
     await appliance.clock.advance(4000)
-    await appliance.updater.update()
+    await appliance.trust.updater.update()
     assert not appliance.alerts
 
 
@@ -157,15 +157,15 @@ async def test_a_server_that_is_not_there_is_an_alert_after_an_hour(appliance: D
 )
 async def test_answers_that_are_none(appliance: DialogAppliance, server: FileServer, answer: bytes, text: str) -> None:
     server.raw["/lab/ca_bundle/manifest.json"] = answer
-    assert (await appliance.updater.update()).reason == f"the server is not reachable: {text}"
+    assert (await appliance.trust.updater.update()).reason == f"the server is not reachable: {text}"
 
 
 async def test_names_without_an_address(appliance: DialogAppliance) -> None:
     use(appliance, "http://updates.invalid/")
-    reason = (await appliance.updater.update()).reason
+    reason = (await appliance.trust.updater.update()).reason
     assert reason is not None and reason.startswith("the server is not reachable: DNS ")
     use(appliance, None)
-    assert (await appliance.updater.update()).reason == "no update server is configured"
+    assert (await appliance.trust.updater.update()).reason == "no update server is configured"
 
 
 async def test_the_passphrase_of_the_url_is_sent_and_never_shown(appliance: DialogAppliance, server: FileServer) -> None:
@@ -173,18 +173,18 @@ async def test_the_passphrase_of_the_url_is_sent_and_never_shown(appliance: Dial
     ref = SecretRef("url")
     appliance.vault.values[ref] = server.base.replace("//", "//op:s%40cret@").encode() + b"lab/"
     use(appliance, ref)
-    assert (await appliance.updater.update()).text == UPDATED
+    assert (await appliance.trust.updater.update()).text == UPDATED
     assert "Authorization: Basic b3A6c0BjcmV0\r\n" in server.requests[0] and f"Host: 127.0.0.1:{server.port}\r\n" in server.requests[0]
 
 
 async def test_packaged_data_needs_no_network(server: FileServer) -> None:
     appliance = make_appliance()
-    assert (await appliance.updater.update()).text == LATEST
-    appliance.updater.bundle = attrs.evolve(packaged_bundle(), version="2001.1.1")
-    assert (await appliance.updater.update()).text == LATEST.replace("is already at the latest version", "was").replace(
+    assert (await appliance.trust.updater.update()).text == LATEST
+    appliance.trust.updater.bundle = attrs.evolve(packaged_bundle(), version="2001.1.1")
+    assert (await appliance.trust.updater.update()).text == LATEST.replace("is already at the latest version", "was").replace(
         f"was ({OLD})", f"was updated from version 2001.1.1 to {OLD}"
     )
-    assert appliance.updater.bundle.der == packaged_bundle().der and not server.requests
+    assert appliance.trust.updater.bundle.der == packaged_bundle().der and not server.requests
 
 
 # -- https
@@ -199,7 +199,7 @@ async def over_https(identity: Identity, **settings: object) -> str | None:
         authorities = settings.pop("certificate_authorities", CertificateAuthorities())
         appliance.config = appliance.config.with_(ssl=ssl_settings, certificate_authorities=authorities)
         use(appliance, f"{server.base}lab/", **settings)
-        return (await appliance.updater.update()).reason
+        return (await appliance.trust.updater.update()).reason
 
 
 LAB = Authority.root("Lab Root CA", NOW)
@@ -257,7 +257,7 @@ Scheduled = Callable[[], Awaitable[None]]
 
 @pytest.fixture
 async def keeping(appliance: DialogAppliance) -> AsyncIterator[None]:
-    task = asyncio.create_task(appliance.updater.keep())
+    task = asyncio.create_task(appliance.trust.updater.keep())
     await until(lambda: bool(appliance.clock._waiting))
     yield
     task.cancel()
@@ -288,9 +288,9 @@ async def test_no_check_with_interval_zero_and_no_request_from_a_packaged_source
     await settle()
     await appliance.clock.advance(40 * 86400)
     assert not server.requests and not appliance.logs.lines
-    appliance.updater.bundle = attrs.evolve(packaged_bundle(), version="2001.1.1")
+    appliance.trust.updater.bundle = attrs.evolve(packaged_bundle(), version="2001.1.1")
     appliance.config = appliance.config.with_(updates=Updates(interval=30))
-    appliance.updater.configuration_changed()
+    appliance.trust.updater.configuration_changed()
     await settle()
     await appliance.clock.advance(30)
     await until(lambda: UPDATED.replace(OLD, "2001.1.1").replace(NEW, OLD) in appliance.logs.lines)

@@ -61,6 +61,7 @@ certificate.
 Choose the operation you want to perform:
 - CERTIFICATE - Import, Create a request, Edit or Remove Certificate Profiles
 - CERTAUTHORITY - Manage System and Customized Authorities
+- CRL - Manage Certificate Revocation Lists
 """
     menu = """
 Choose the operation you want to perform:
