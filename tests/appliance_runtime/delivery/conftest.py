@@ -9,9 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import dns.flags
-import dns.message
-import dns.rcode
 import pytest
 from attrs import define, evolve, field
 
@@ -19,6 +16,7 @@ from appliance_runtime.addresses import AddressMap, parse_rule
 from appliance_runtime.clock import FakeClock
 from appliance_runtime.delivery.agent import DeliveryAgent
 from appliance_runtime.dns.resolver import Resolver
+from appliance_runtime.dns.trust_anchors import parse_anchors
 from appliance_runtime.logs.writer import MemoryLogs
 from appliance_runtime.metrics import Counters
 from appliance_runtime.queue.message_queue import MessageQueue, NewMessage
@@ -37,34 +35,6 @@ from asyncos_shell.lab.peers import Peer
 NOW = datetime(2026, 3, 6, 9, 0, tzinfo=UTC)
 NAME_SERVER = "192.0.2.53"
 SCALE = 0.01
-UNSIGNED, BOGUS = "unsigned.example", "bogus.example"
-
-
-class ValidatingDns(LabDns):
-    """The lab's name server as a validating resolver shows it: AD for signed zones, SERVFAIL for bogus names unless CD is set."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bogus: set[tuple[str, str]] = set()
-        self.insecure: set[tuple[str, str]] = set()
-
-    def answer(self, wire: bytes, transport: str) -> bytes | None:
-        octets = super().answer(wire, transport)
-        if octets is None:
-            return None
-        response = dns.message.from_wire(octets)
-        name, kind = self.queries[-1].name, self.queries[-1].kind
-        if (name, kind) in self.bogus or name.endswith(BOGUS):
-            if not self.queries[-1].cd:
-                response.answer.clear()
-                response.set_rcode(dns.rcode.SERVFAIL)
-        elif (
-            not name.endswith(UNSIGNED)
-            and (name, kind) not in self.insecure
-            and response.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
-        ):
-            response.flags |= dns.flags.AD
-        return response.to_wire()
 
 
 @define
@@ -215,9 +185,9 @@ def root() -> Authority:
 
 @pytest.fixture
 async def rig(tmp_path: Path, root: Authority) -> AsyncIterator[Rig]:
-    dns = ValidatingDns()
-    await dns.start()
     clock = FakeClock(NOW)
+    dns = LabDns(now=clock.now)
+    await dns.start()
     address_map = AddressMap.parse([f"{NAME_SERVER}:53={dns.address}:{dns.port}"])
     config = Config(dns=Dns(servers=Table([DnsServer(address=NAME_SERVER)])))
     snapshot = Snapshot(
@@ -240,7 +210,7 @@ async def rig(tmp_path: Path, root: Authority) -> AsyncIterator[Rig]:
         address_map=address_map,
         alerts=MemoryAlerts(),
         snapshot=snapshot,
-        resolver=Resolver(config.dns, clock, address_map, net_timeout_scale=0.03),
+        resolver=Resolver(config.dns, clock, address_map, net_timeout_scale=0.03, anchors=parse_anchors(dns.trust_anchor)),
     )
     await made.agent.start()
     yield made

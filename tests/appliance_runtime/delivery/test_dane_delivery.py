@@ -23,9 +23,12 @@ BAD = "3 1 1 " + bytes(32).hex()
 D = "d.test"
 
 
-@pytest.fixture
-def dane(rig: Rig) -> Rig:
-    rig.use_dnssec(DnssecMode.TRUST_AD)
+@pytest.fixture(params=[DnssecMode.VALIDATE, DnssecMode.TRUST_AD], ids=lambda mode: mode.value)
+def dane(rig: Rig, request: pytest.FixtureRequest) -> Rig:
+    rig.use_dnssec(request.param)
+    rig.dns.zone("d.test")
+    rig.dns.zone("hoster.test")
+    rig.dns.zone("unsigned.example", signed=False)
     return rig
 
 
@@ -156,8 +159,8 @@ async def test_a_host_that_failed_for_another_reason_alarms_nobody(dane: Rig, be
 
 async def test_skipped_hosts_are_named_in_their_order(dane: Rig) -> None:
     peers = [await host(dane, 1), await host(dane, 2, tlsa=BAD), await host(dane, 3, tlsa=UNUSABLE)]
-    dane.dns.bogus.add(("_25._tcp.mx4.d.test", "TLSA"))
     peers.append(await host(dane, 4, tlsa="good"))
+    dane.dns.fault("_25._tcp.mx4.d.test", "TLSA", "bogus")
     dane.dns.set("d.test MX 50 mx.unsigned.example.")
     dane.dns.set("mx.unsigned.example A 127.0.10.15")
     set_up(dane, MANDATORY, 5, tls_alert=True)
@@ -332,7 +335,7 @@ async def test_a_domain_literal(dane: Rig) -> None:
 async def test_addresses_of_the_family_that_nobody_vouches_for_are_left_alone(dane: Rig) -> None:
     peer = await host(dane, tlsa="good")
     dane.dns.set("mx1.d.test AAAA 2001:db8::1")
-    dane.dns.insecure.add(("mx1.d.test", "AAAA"))
+    dane.dns.fault("mx1.d.test", "AAAA", "bogus")
     set_up(dane, MANDATORY)
     dane.destination(D, ip_sort_pref=IpSortPref.PREFER_V6)
     lines = await deliver(dane)

@@ -17,11 +17,13 @@ from appliance_state.model.destinations import DaneSupport, TlsSupport
 from appliance_state.model.dns import DnssecMode
 from asyncos_shell.lab.authority import Authority, Identity, self_signed
 from asyncos_shell.lab.peers import Peer
+from asyncos_shell.lab.zone_signing import Signing
 
 Rig = Any
 ZONE, UNSIGNED = "dane.example", "unsigned.example"
 ADDRESS = "127.0.20.1"
 BAD = bytes(32).hex()
+MODES = (DnssecMode.VALIDATE, DnssecMode.TRUST_AD)
 SETTINGS = (DaneSupport.NO, DaneSupport.OPPORTUNISTIC, DaneSupport.MANDATORY)
 
 
@@ -108,8 +110,7 @@ class Row:
     behaviour: str = "starttls-ok"
     zone: str = ZONE
     dns: tuple[str, ...] = (MX, A, TLSA)
-    bogus: tuple[tuple[str, str], ...] = ()
-    servfail: str = ""
+    faults: tuple[tuple[str, str, str], ...] = ()
     base: str = "{host}"
     asked: tuple[bool, bool] = (True, True)
     """whether the TLSA question is asked under Opportunistic and Mandatory"""
@@ -152,14 +153,14 @@ ROWS = [
     Row(name="tlsainsecure", cells="TTX", tlsa=leaf("3 1 1"),
         dns=(MX, A, "_25._tcp.{host} CNAME tlsa.unsigned.example.", "tlsa.unsigned.example TLSA {TLSA}")),
     Row(name="mslike", cells="TTX", dns=("{domain} MX 10 mx.unsigned.example.", "mx.unsigned.example A {address}"),
-        servfail="_25._tcp.mx.unsigned.example", asked=NOT_ASKED),
+        faults=(("_25._tcp.mx.unsigned.example", "TLSA", "servfail"),), asked=NOT_ASKED),
     Row(name="agility", cells="TXX", tlsa=both(leaf("3 1 1"), data(f"3 1 2 {BAD}{BAD}"))),
     Row(name="tlsacname", cells="TDD", tlsa=leaf("3 1 1"),
         dns=(MX, A, "_25._tcp.{host} CNAME other.dane.example.", "other.dane.example TLSA {TLSA}")),
     Row(name="implicit", cells="TDD", tlsa=leaf("3 1 1"), base="{domain}",
         dns=("{domain} A {address}", "_25._tcp.{domain} TLSA {TLSA}")),
     Row(name="ttlsafail", cells="TXX", dns=(MX, A, "_25._tcp.{host} CNAME tlsa.bogus.example.", f"tlsa.bogus.example TLSA 3 1 1 {BAD}")),
-    Row(name="corrupt", cells="TXX", tlsa=leaf("3 1 1"), bogus=(("_25._tcp.{host}", "TLSA"),)),
+    Row(name="corrupt", cells="TXX", tlsa=leaf("3 1 1"), faults=(("_25._tcp.{host}", "TLSA", "bogus"),)),
     Row(name="tounsigned", cells="TTX", dns=("{domain} MX 10 mx.unsigned.example.", "mx.unsigned.example A {address}"), asked=NOT_ASKED),
     Row(name="unsigned", cells="TTX", zone=UNSIGNED, tlsa=leaf("3 1 1"), asked=NOT_ASKED),
     Row(name="tosigned", cells="TDX", zone=UNSIGNED, tlsa=leaf("3 1 1"), base="mx.dane.example", asked=(True, False),
@@ -168,13 +169,20 @@ ROWS = [
         dns=("{domain} MX 10 mx.dane.example.", "mx.dane.example A {address}", "_25._tcp.mx.dane.example TLSA {TLSA}")),
     Row(name="nullmx", cells="BBB", dns=("{domain} MX 0 .",), asked=NOT_ASKED),
     Row(name="tobogus", cells="XXX", dns=("{domain} MX 10 mx.bogus.example.", "mx.bogus.example A {address}"), asked=NOT_ASKED),
-    Row(name="bogus", cells="XXX", bogus=(("{domain}", "MX"),), tlsa=leaf("3 1 1"), asked=NOT_ASKED),
-    Row(name="expired", cells="XXX", bogus=(("{domain}", "MX"),), tlsa=leaf("3 1 1"), asked=NOT_ASKED),
+    Row(name="bogus", cells="XXX", faults=(("{domain}", "MX", "bogus"),), tlsa=leaf("3 1 1"), asked=NOT_ASKED),
+    Row(name="expired", cells="XXX", faults=(("{domain}", "MX", "expired"),), tlsa=leaf("3 1 1"), asked=NOT_ASKED),
 ]  # fmt: skip
 
 
-async def _prepare(rig: Rig, row: Row) -> tuple[World, Peer]:
-    rig.use_dnssec(DnssecMode.TRUST_AD)
+def _zones(rig: Rig) -> None:
+    rig.dns.zone(ZONE)
+    rig.dns.zone(UNSIGNED, signed=False)
+    rig.dns.zone("bogus.example", signing=Signing(delegation="wrong-key"))
+
+
+async def _prepare(rig: Rig, row: Row, mode: DnssecMode) -> tuple[World, Peer]:
+    rig.use_dnssec(mode)
+    _zones(rig)
     now = rig.clock.now()
     root_authority = Authority.root("Unlisted Root CA", now)
     world = World(
@@ -190,16 +198,16 @@ async def _prepare(rig: Rig, row: Row) -> tuple[World, Peer]:
                 rig.dns.set(line.format(TLSA=text, **names))
         else:
             rig.dns.set(line.format(**names))
-    rig.dns.bogus |= {(name.format(**names), kind) for name, kind in row.bogus}
-    if row.servfail:
-        rig.dns.fault(row.servfail, "TLSA", "servfail")
+    for name, kind, fault in row.faults:
+        rig.dns.fault(name.format(**names), kind, fault)
     return world, peer
 
 
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
 @pytest.mark.parametrize("support", SETTINGS, ids=lambda support: support.value)
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-async def test_vector(rig: Rig, row: Row, support: DaneSupport) -> None:
-    world, peer = await _prepare(rig, row)
+async def test_vector(rig: Rig, row: Row, support: DaneSupport, mode: DnssecMode) -> None:
+    world, peer = await _prepare(rig, row, mode)
     rig.destination(tls_support=TlsSupport.PREFERRED, dane_support=support)
     mid = await rig.send(f"bob@{world.domain}")
     await rig.idle()
@@ -233,8 +241,7 @@ def _cell(rig: Rig, peer: Peer) -> str:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 async def test_without_dnssec_nothing_is_good_enough_for_mandatory(rig: Rig, row: Row) -> None:
-    world, peer = await _prepare(rig, row)
-    rig.use_dnssec(DnssecMode.OFF)
+    world, peer = await _prepare(rig, row, DnssecMode.OFF)
     rig.destination(tls_support=TlsSupport.PREFERRED, dane_support=DaneSupport.MANDATORY)
     await rig.send(f"bob@{world.domain}")
     await rig.idle()
@@ -243,9 +250,11 @@ async def test_without_dnssec_nothing_is_good_enough_for_mandatory(rig: Rig, row
     assert not [query for query in rig.dns.queries if query.kind == "TLSA"]
 
 
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
 @pytest.mark.parametrize("support", SETTINGS, ids=lambda support: support.value)
-async def test_vector_multi(rig: Rig, support: DaneSupport) -> None:
-    rig.use_dnssec(DnssecMode.TRUST_AD)
+async def test_vector_multi(rig: Rig, support: DaneSupport, mode: DnssecMode) -> None:
+    rig.use_dnssec(mode)
+    _zones(rig)
     first, second = self_signed(rig.clock.now()), self_signed(rig.clock.now())
     bad = await rig.peer("mx1.dane.example", "127.0.20.1", domain="multi.dane.example", preference=10, identity=first)
     good = await rig.peer("mx2.dane.example", "127.0.20.2", domain="multi.dane.example", preference=20, identity=second)
