@@ -14,6 +14,7 @@ from appliance_runtime.logs.escaping import escape, quote
 
 OWN = "000"
 STATUS_TEXTS = {
+    "0.0": "Other address status",
     "1.0": "Unknown address error",
     "1.2": "Bad destination host",
     "3.0": "Other mail system problem",

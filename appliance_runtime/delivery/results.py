@@ -114,6 +114,21 @@ class Results:
         bounced = [(recipient, expired(recipient.last_reason)) for recipient in message.recipients]
         await self._bounce(message, bounced, 0, profile, attempted=False)
 
+    async def given_up(self, message: QueuedMessage, failure: Failure, settings: Destination) -> None:
+        """An operator wants these recipients bounced; no attempt is made."""
+        profile = effective_profile(self.live().config, settings, message.bounce_profile)
+        await self._bounce(message, [(recipient, failure) for recipient in message.recipients], 0, profile, attempted=False)
+
+    async def deleted(self, message: QueuedMessage) -> None:
+        """An operator has removed these recipients; nobody is told."""
+        rids = [recipient.rid for recipient in message.recipients]
+        self.logs.event("mid.deleted", mid=message.mid, rids=rids)
+        self.counters.add("deleted_recips", len(rids))
+        for rid in rids:
+            self.warned.pop((message.mid, rid), None)
+        if await self.queue.bounced(message.mid, rids):
+            self.logs.event("mid.finished", mid=message.mid, outcome="done")
+
     async def _defer(
         self, message: QueuedMessage, delayed: Sequence[tuple[QueuedRecipient, Failure]], profile: BounceProfile, now: datetime
     ) -> None:

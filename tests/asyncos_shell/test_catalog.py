@@ -12,10 +12,11 @@ from commands.registry import Command
 
 COMMANDS = catalog().listed()
 NAMES = """
-alertconfig bounceconfig certconfig clear commit commitdetail daneverify date deliveryconfig destconfig displayalerts
-dnsconfig exit help interfaceconfig last listenerconfig passphrase print resetcounters resume resumedel resumelistener
-rollbackconfig sethostname settz showchanges smtproutes sshconfig sslconfig status suspend suspenddel suspendlistener
-tail tlsverify updatenow version who whoami workqueue
+alertconfig bounceconfig bouncerecipients certconfig clear commit commitdetail daneverify date deleterecipients
+delivernow deliveryconfig destconfig displayalerts dnsconfig exit help interfaceconfig last listenerconfig oldmessage
+passphrase print removemessage resetcounters resume resumedel resumelistener rollbackconfig sethostname settz
+showchanges showmessage showrecipients smtproutes sshconfig sslconfig status suspend suspenddel suspendlistener tail
+tlsverify updatenow version who whoami workqueue
 """
 
 
