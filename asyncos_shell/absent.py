@@ -16,8 +16,8 @@ processconfig quarantineconfig rate reboot redirectrecipients remotepower repeng
 resetqueue revert rollovernow routeconfig samlconfig saveconfig scanconfig senderbaseconfig setgateway settime
 setttymode showconfig showlicense shutdown slblconfig smaconfig smimeconfig smtpauthconfig snmpconfig stripheaders
 supportrequest supportrequeststatus supportrequestupdate systemsetup techsupport telnet textconfig threatfeedconfig
-threatfeedstatus tophosts topin trace traceroute traceroute6 tzupdate unsubscribe updateconfig upgrade urllistconfig
-userconfig webcacheflush websecurityadvancedconfig websecurityconfig websecuritydiagnostics wipedata
+threatfeedstatus tophosts topin trace traceroute traceroute6 tzupdate unsubscribe upgrade urllistconfig userconfig
+webcacheflush websecurityadvancedconfig websecurityconfig websecuritydiagnostics wipedata
 """
 
 

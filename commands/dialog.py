@@ -296,10 +296,10 @@ class Conversation:
         self.unrecorded += 1
         return answer
 
-    async def paste(self, question: str, *, key: str, end: str = ".") -> str:
+    async def paste(self, question: str, *, key: str, end: str = ".", blank_quits: bool = False) -> str:
         """Lines up to a line that is only `end` (which may be empty), joined by LF; "" = nothing was pasted.
 
-        Blanks at both ends of a line and CR are removed. Longer than 1 MiB: refused, asked again.
+        `blank_quits`: an empty first line ends it as well. Blanks at both ends of a line and CR are removed. Longer than 1 MiB: refused, asked again.
         """
         if self.answers is not None:
             return self.answers.take(key) or ""
@@ -309,6 +309,8 @@ class Conversation:
             lines: list[str] = []
             size = 0
             while (line := (await self.terminal.read_line("")).strip()) != end:
+                if blank_quits and not line and not lines:
+                    break
                 size += len(line) + 1
                 if size <= MAX_PASTE:
                     lines.append(line)

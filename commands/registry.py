@@ -51,6 +51,9 @@ class Registry:
 _SECRET_OPTION = re.compile(r"(--passphrase(?:=|\s+))(\"(?:\\.|[^\"])*\"?|'[^']*'?|[^\s;]+)", re.IGNORECASE)
 
 
+_URL_PASSPHRASE = re.compile(r"(://[^\s/:@]*:)[^\s/@]+(?=@)")
+
+
 def without_secrets(line: str) -> str:
-    """A command line as it may be logged: values of passphrase options replaced by asterisks."""
-    return _SECRET_OPTION.sub(r"\1****", line)
+    """A command line as it may be logged: values of passphrase options, and passphrases in URLs, replaced by asterisks."""
+    return _URL_PASSPHRASE.sub(r"\1****", _SECRET_OPTION.sub(r"\1****", line))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-NOT_CERTIFICATE = (
-    "Invalid certificate...discarding\nCertificates must be in PEM format (openssl x509 -inform der -in cert.der -out cert.pem)."
-)
+DISCARDED = "Invalid certificate...discarding"
+NOT_CERTIFICATE = f"{DISCARDED}\nCertificates must be in PEM format (openssl x509 -inform der -in cert.der -out cert.pem)."
 NOT_KEY = "Invalid private key ...discarding"
 KEY_MISMATCH = "key does not sign certificate"
 KEY_KIND = "Cannot import certificate: the private key must be RSA with 1024 to 8192 bits, or EC on the curve P-256, P-384 or P-521."

@@ -16,7 +16,7 @@ alertconfig bounceconfig bouncerecipients certconfig clear commit commitdetail d
 delivernow deliveryconfig destconfig displayalerts dnsconfig exit help interfaceconfig last listenerconfig oldmessage
 passphrase print removemessage resetcounters resume resumedel resumelistener rollbackconfig sethostname settz
 showchanges showmessage showrecipients smtproutes sshconfig sslconfig status suspend suspenddel suspendlistener tail
-tlsverify updatenow version who whoami workqueue
+tlsverify updateconfig updatenow version who whoami workqueue
 """
 
 
