@@ -37,7 +37,7 @@ def is_hostname(name: str) -> bool:
 
 def is_fqdn(name: str) -> bool:
     """The rule of the FQDN check: a host name whose first label may be `*` alone when two labels follow."""
-    return is_hostname(name[2:]) if name.startswith("*.") else is_hostname(name)
+    return len(name) <= 253 and is_hostname(name.removeprefix("*."))
 
 
 def is_email(address: str) -> bool:
