@@ -27,6 +27,7 @@ from appliance_runtime.delivery.probe import Probe
 from appliance_runtime.demo import DemoCertificate, load_demo
 from appliance_runtime.dns.resolver import Resolver
 from appliance_runtime.downloads import Downloads
+from appliance_runtime.key_files import KeyFiles
 from appliance_runtime.logs.writer import Logs, PreparedLogs
 from appliance_runtime.metrics import Counters
 from appliance_runtime.options import StartFailed, StartOptions
@@ -84,6 +85,7 @@ class Appliance:
         self.store = store
         self.vault = vault
         self.sealed_files = SealedFiles(vault.seal)
+        self.key_files = KeyFiles()
         self.clock = clock
         self.files: Path = directory.files
         self.started: datetime = clock.now()

@@ -42,7 +42,8 @@ def octets(passphrase: str) -> bytes:
 
 
 def read_private_key(text: str, passphrase: str | None = None) -> PrivateKeyTypes:
-    """The first private key of a PEM text: PKCS#8, PKCS#1 or SEC1.
+    """The first private key of a PEM text: PKCS#8, PKCS#1 or SEC1. May take seconds without letting go of the interpreter:
+    `appliance_runtime.key_files` does it apart.
 
     Errors: NotReadable; PassphraseNeeded when it is encrypted and `passphrase` is None.
     """
@@ -82,7 +83,7 @@ def accepted(key: PrivateKeyTypes) -> PrivateKey:
     raise CertificateProblem(KEY_KIND)
 
 
-def private_key_pem(key: PrivateKey) -> bytes:
+def private_key_pem(key: PrivateKeyTypes) -> bytes:
     """PKCS#8 without encryption: how keys are sealed."""
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 

@@ -30,7 +30,7 @@ class KeyPair:
 
 
 def read_pkcs12(data: bytes, passphrase: str) -> KeyPair:
-    """What a file holds; CPU work, call it in a thread. Errors: CertificateProblem with the text of certconfig.md 4.3 or 4.4."""
+    """What a file holds; seconds of work, see `appliance_runtime.key_files`. Errors: CertificateProblem with the text of certconfig.md 4.3 or 4.4."""
     if len(data) > MAX_SIZE:
         raise CertificateProblem(NOT_PKCS12)
     try:
@@ -52,7 +52,7 @@ def read_pkcs12(data: bytes, passphrase: str) -> KeyPair:
 
 
 def write_pkcs12(pair: KeyPair, name: str, passphrase: str, *, legacy: bool = False) -> bytes:
-    """A file with `name` as friendly name; CPU work. `legacy`: 3DES and SHA-1 for programs that know nothing newer."""
+    """A file with `name` as friendly name; as lengthy as reading one. `legacy`: 3DES and SHA-1 for programs that know nothing newer."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return pkcs12.serialize_key_and_certificates(

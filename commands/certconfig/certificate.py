@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from appliance_runtime.sessions import Session
 from appliance_state.certificates.keys import octets
 from appliance_state.certificates.pem import NotReadable
-from appliance_state.certificates.pkcs12 import KeyPair, write_pkcs12
+from appliance_state.certificates.pkcs12 import KeyPair
 from appliance_state.model.certificates import CertificateProfile
 from commands.certconfig.creating import import_, new, paste
 from commands.certconfig.editing import begin, edit, profile_key
@@ -69,7 +67,11 @@ async def _write_profile(session: Session, profile: CertificateProfile, name: st
     """Errors: Refused."""
     stored = begin(profile)
     pair = KeyPair(certificate=stored.leaf, key=profile_key(session, profile), intermediates=tuple(stored.intermediates))
-    write_file(session, name, await asyncio.to_thread(write_pkcs12, pair, profile.name, passphrase, legacy=legacy))
+    try:
+        data = await session.appliance.key_files.make_pkcs12(pair, profile.name, passphrase, legacy=legacy)
+    except NotReadable:
+        raise Refused(f'The certificate "{profile.name}" could not be exported.') from None
+    write_file(session, name, data)
     session.appliance.logs.event("cli.profile", profile=profile.name, what=f'exported to file "{name}"')
 
 

@@ -22,7 +22,6 @@ from appliance_state.certificates.creation import (
 from appliance_state.certificates.fqdn import common_name_text
 from appliance_state.certificates.keys import accepted, belongs, generate_rsa_key, private_key_pem
 from appliance_state.certificates.pem import looks_like_pem, request_pem
-from appliance_state.certificates.pkcs12 import read_pkcs12
 from appliance_state.certificates.problem import KEY_MISMATCH
 from appliance_state.certificates.profile_names import name_after, name_from
 from appliance_state.model.certificates import CertificateProfile
@@ -129,7 +128,7 @@ async def import_(talk: Conversation, session: Session) -> None:
     fqdn = await ask_fqdn(talk)
     passphrase = await talk.hidden("Enter pass phrase for PKCS#12 file:", key="passphrase")
     with refusing():
-        pair = await asyncio.to_thread(read_pkcs12, data, passphrase)
+        pair = await session.appliance.key_files.open_pkcs12(data, passphrase)
     if fqdn:
         check_fqdn(pair.certificate)
     check_trust(session, pair.certificate, pair.intermediates)
@@ -147,7 +146,7 @@ async def paste(talk: Conversation, session: Session) -> None:
     leaf, chain = await paste_leaf(talk)
     if name is None:
         name = await free_name(talk, session, name_after(leaf))
-    key = await paste_key(talk)
+    key = await paste_key(talk, session)
     if not belongs(key, leaf):
         raise Refused(KEY_MISMATCH)
     with refusing():

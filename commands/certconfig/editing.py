@@ -10,7 +10,7 @@ from cryptography import x509
 from appliance_runtime.sessions import Session
 from appliance_state.certificates.chain import in_issuer_order
 from appliance_state.certificates.creation import request_for
-from appliance_state.certificates.keys import PrivateKey, accepted, belongs, public_octets, read_private_key
+from appliance_state.certificates.keys import PrivateKey, accepted, belongs, public_octets, read_sealed_key
 from appliance_state.certificates.pem import NotReadable, certificate_pem, read_certificate, request_pem
 from appliance_state.certificates.problem import KEY_MISMATCH, CertificateProblem
 from appliance_state.model.certificates import MAX_INTERMEDIATES, CertificateProfile
@@ -84,7 +84,7 @@ def profile_key(session: Session, profile: CertificateProfile) -> PrivateKey:
     if ref is None:
         raise Refused(f'Certificate "{profile.name}" has no private key.')
     try:
-        return accepted(read_private_key(session.draft.reveal(ref).decode("ascii")))
+        return accepted(read_sealed_key(session.draft.reveal(ref)))
     except (KeyError, ValueError, NotReadable, Unsealable, CertificateProblem):
         raise Refused(f'Certificate "{profile.name}" cannot be loaded.') from None
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
+from appliance_runtime.key_files import KeyFiles
+from appliance_runtime.sessions import Session
 from appliance_state.certificates.chain import add_intermediates
 from appliance_state.certificates.facts import facts_of
-from appliance_state.certificates.keys import PassphraseNeeded, read_private_key
+from appliance_state.certificates.keys import PassphraseNeeded
 from appliance_state.certificates.pem import NotReadable, read_certificates
 from appliance_state.certificates.problem import NOT_CERTIFICATE, NOT_KEY
 from appliance_state.model.certificates import MAX_INTERMEDIATES
@@ -64,26 +65,26 @@ async def paste_leaf(talk: Conversation) -> tuple[x509.Certificate, list[x509.Ce
     return leaf, chain
 
 
-async def paste_key(talk: Conversation) -> PrivateKeyTypes:
+async def paste_key(talk: Conversation, session: Session) -> PrivateKeyTypes:
     """A private key; an encrypted one asks for its passphrase."""
     while True:
         text = await talk.paste("Paste private key in PEM format (end with '.'):", key="key")
         if not text.strip():
             raise SyntaxProblem("Missing argument: <key>.") if talk.batch else Cancelled
         try:
-            return await _read_key(talk, text)
+            return await _read_key(talk, session.appliance.key_files, text)
         except NotReadable:
             if talk.batch:
                 raise Rejected(NOT_KEY) from None
             talk.fail(NOT_KEY)
 
 
-async def _read_key(talk: Conversation, text: str) -> PrivateKeyTypes:
+async def _read_key(talk: Conversation, key_files: KeyFiles, text: str) -> PrivateKeyTypes:
     try:
-        return await asyncio.to_thread(read_private_key, text)
+        return await key_files.open_private_key(text)
     except PassphraseNeeded:
         passphrase = await talk.hidden("Enter passphrase:", key="passphrase")
-        return await asyncio.to_thread(read_private_key, text, passphrase)
+        return await key_files.open_private_key(text, passphrase)
 
 
 async def edit_intermediates(talk: Conversation, leaf: x509.Certificate, chain: Sequence[x509.Certificate]) -> list[x509.Certificate]:

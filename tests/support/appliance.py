@@ -16,6 +16,7 @@ from appliance_runtime.clock import FakeClock
 from appliance_runtime.demo import DemoCertificate, create_demo
 from appliance_runtime.dns.resolver import Resolver
 from appliance_runtime.downloads import Downloads
+from appliance_runtime.key_files import KeyFiles
 from appliance_runtime.logs.writer import MemoryLogs
 from appliance_runtime.product import Product
 from appliance_runtime.sessions import Session, SessionTable
@@ -50,6 +51,7 @@ class DialogAppliance:
     clock: FakeClock = field(factory=lambda: FakeClock(NOW))
     vault: MemoryVault = field(factory=MemoryVault)
     product: Product = field(factory=Product)
+    key_files: KeyFiles = field(factory=KeyFiles)
     sessions: SessionTable = field(factory=SessionTable)
     install_date: datetime = NOW
     started: datetime = NOW
