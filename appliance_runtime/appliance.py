@@ -26,6 +26,7 @@ from appliance_runtime.delivery.agent import DeliveryAgent
 from appliance_runtime.delivery.probe import Probe
 from appliance_runtime.demo import DemoCertificate, load_demo
 from appliance_runtime.dns.resolver import Resolver
+from appliance_runtime.dns.trust_anchors import ROOT_KEYS, parse_anchors
 from appliance_runtime.downloads import Downloads
 from appliance_runtime.key_files import KeyFiles
 from appliance_runtime.logs.writer import Logs, PreparedLogs
@@ -97,6 +98,10 @@ class Appliance:
             self.address_map = AddressMap.parse(options.maps)
         except InvalidRule as error:
             raise StartFailed(f'The mapping rule "{error}" is not of the form LOGICAL=REAL.') from None
+        try:
+            self.anchors = parse_anchors(ROOT_KEYS if options.trust_anchor is None else options.trust_anchor)
+        except ValueError as error:
+            raise StartFailed(f"The trust anchor cannot be used: {error}.") from None
         self.generated_passphrase: str | None = None
         self.notes: list[str] = []
         """remarks about the start for standard error"""
@@ -367,7 +372,12 @@ class Appliance:
 
     def _new_resolver(self, config: Config) -> Resolver:
         return Resolver(
-            config.dns, self.clock, self.address_map, net_timeout_scale=self.options.net_timeout_scale, source=self._source_address
+            config.dns,
+            self.clock,
+            self.address_map,
+            net_timeout_scale=self.options.net_timeout_scale,
+            source=self._source_address,
+            anchors=self.anchors,
         )
 
     def probe(self, snapshot: Snapshot) -> Probe:

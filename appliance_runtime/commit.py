@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from appliance_runtime.clock import long_date
 from appliance_runtime.snapshot import Builder, Snapshot
@@ -99,14 +99,24 @@ class Committer:
     async def _commit(self, draft: Draft, author: Author, comment: str, rollback: bool) -> Committed:
         try:
             async with self.exclusive():
-                config = self._merged(draft)
+                config, before = self._merged(draft), self.appliance.running()[1]
                 committed = await self._make(config, dict(draft.secrets), author, comment, rollback)
                 draft.discard()
         except CommitRefused as refusal:
             self.appliance.logs.event("system.commit_failed", pid=author.pid, user=author.user, error=refusal.problems[0])
             raise
         self.appliance.logs.event("system.commit", pid=author.pid, user=author.user, comment=comment)
-        return committed
+        return evolve(committed, warnings=(*committed.warnings, *await self._dane_warnings(before, config)))
+
+    async def _dane_warnings(self, before: Config, after: Config) -> list[str]:
+        """DANE that has come into use, with name servers on which it cannot rest. Takes as long as one question at most."""
+        unchanged = before.destinations is after.destinations and before.dns == after.dns
+        if unchanged or not validate.dane_in_use(after) or (validate.dane_in_use(before) and before.dns == after.dns):
+            return []
+        warnings = [f"DANE is in use, but {problem}." for problem in await self.appliance.resolver.dnssec_problems()]
+        for text in warnings:
+            self.appliance.logs.event("system.dane", text=text)
+        return warnings
 
     async def change_now(self, config: Config, secrets: Mapping[SecretRef, bytes], author: Author) -> Committed:
         """A generation of its own for commands that act at once: no comment, not in the rollback list. Errors: CommitRefused.

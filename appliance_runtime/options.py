@@ -16,6 +16,8 @@ class StartOptions:
     state: Path
     maps: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
+    trust_anchor: str | None = None
+    """DS or DNSKEY records of the root in place of the built-in keys, in master-file form"""
     ready_file: Path | None = None
     control: Path | None = None
     config_key_file: Path | None = None

@@ -139,6 +139,16 @@ def _destinations(config: Config) -> Iterator[str]:
             yield f'Destination "{entry.domain}": DANE needs TLS support.'
 
 
+def dane_in_use(config: Config) -> bool:
+    """Some destination asks for DANE."""
+    default = config.destinations[DEFAULT_DOMAIN]
+    return any(
+        (entry.dane_support or default.dane_support) is not DaneSupport.NO
+        and (entry.tls_support or default.tls_support) is not TlsSupport.NO
+        for entry in config.destinations.entries()
+    )
+
+
 def _tls(config: Config) -> Iterator[str]:
     """Rule 12."""
     for service, name in TLS_SERVICES.items():

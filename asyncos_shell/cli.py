@@ -43,6 +43,12 @@ TRIES = 5
 @click.option("--map-file", type=click.Path(path_type=Path), help="File with mapping rules, one a line.")
 @click.option("--dns", multiple=True, metavar="ADDR[:PORT]", help="Name server of a new state directory; repeatable.")
 @click.option(
+    "--trust-anchor",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="DNSSEC keys of the root zone in place of the built-in ones: DS or DNSKEY records.",
+)
+@click.option(
     "--net-timeout-scale", type=click.FloatRange(0, min_open=True), default=1.0, metavar="F", help="Factor for all network time limits."
 )
 @click.option(
@@ -138,6 +144,7 @@ def _options(given: dict[str, Any], state: Path, passphrase: str | None) -> Star
     emulated = {field: given[option] for option, field in names.items() if given[option]}
     try:
         rules = given["map_file"].read_text().splitlines() if given["map_file"] else []
+        anchor = given["trust_anchor"].read_text() if given["trust_anchor"] else None
         if given["admin_passphrase_file"]:
             passphrase = given["admin_passphrase_file"].read_text().partition("\n")[0].rstrip("\r")
     except (OSError, UnicodeDecodeError) as error:
@@ -146,6 +153,7 @@ def _options(given: dict[str, Any], state: Path, passphrase: str | None) -> Star
         state=state,
         maps=(*(rule.strip() for rule in rules if rule.strip() and not rule.lstrip().startswith("#")), *given["maps"]),
         dns=given["dns"],
+        trust_anchor=anchor,
         ready_file=given["ready_file"],
         config_key_file=given["config_key_file"],
         passphrase=passphrase,

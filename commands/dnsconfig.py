@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from attrs import evolve
 
 from appliance_runtime.sessions import Session
 from appliance_state.model import Config
-from appliance_state.model.dns import AlternateServer, Dns, DnsServer
+from appliance_state.model.dns import AlternateServer, Dns, DnssecMode, DnsServer
 from appliance_state.model.fields import bounds, default_of
 from appliance_state.names import DOMAIN_RULES
 from appliance_state.table import Table
@@ -29,10 +30,12 @@ ALTERNATE = "alternate"
 NO_ROOTS = "The Internet root DNS servers are not available. Use your own DNS servers."
 NO_SERVER = "At least one DNS server is required."
 SERVERS_QUESTION = "Please enter the IP address of your DNS server.\nSeparate multiple IPs with commas."
+TRUSTED_OVER_NETWORK = "Warning: The AD flag of {address} is trusted over the network. Use it only if the path to this server is secure."
 PRIORITY_QUESTION = """\
 Please enter the priority for {server}.
 A value of 0 has the highest priority.
 The IP will be chosen at random if they have the same priority."""
+DNSSEC_QUESTION = "Choose how DNSSEC is used for SMTP DANE."
 DOMAIN_QUESTION = 'Please enter the domain this server is authoritative for. (Ex: "com").'
 
 _BRACKETED = re.compile(r"\[([^\[\]]*:[^\[\]]*)\](?::(.*))?")
@@ -59,6 +62,14 @@ def _alternate_row(alternate: AlternateServer) -> str:
 
 def _store(session: Session, dns: Dns) -> None:
     session.draft.config = session.draft.config.with_(dns=dns)
+
+
+def _note_trust(talk: Conversation, mode: DnssecMode, servers: Iterable[DnsServer | AlternateServer]) -> None:
+    """An AD flag is worth as much as the path on which it comes."""
+    if mode is DnssecMode.TRUST_AD:
+        for address in dict.fromkeys(server.address for server in servers):
+            if not ipaddress.ip_address(address).is_loopback:
+                talk.note(TRUSTED_OVER_NETWORK.format(address=address))
 
 
 # -- answers --------------------------------------------------------------------------------------------------------------
@@ -176,12 +187,14 @@ async def new(talk: Conversation, session: Session) -> None:
     )
     if kind == CACHE:
         servers = await _ask_servers(talk, dns.servers, new=True)
+        _note_trust(talk, dns.dnssec_mode, servers)
         dns = session.draft.config.dns
         _store(session, evolve(dns, servers=dns.servers.put(*servers)))
         return
     domains = await talk.ask(DOMAIN_QUESTION, _new_domains(dns), key="domain")
     address, number = await talk.ask("Please enter the IP address of the server.", server_address, key="address")
     added = [AlternateServer(domain=domain, address=address, port=number) for domain in domains]
+    _note_trust(talk, dns.dnssec_mode, added)
     dns = session.draft.config.dns
     _store(session, evolve(dns, alternates=dns.alternates.put(*added)))
 
@@ -199,6 +212,8 @@ async def edit(talk: Conversation, session: Session) -> None:
             shown=server_text(old),
         )
         server = await _with_priority(talk, server)
+        if server.address != old.address:
+            _note_trust(talk, dns.dnssec_mode, [server])
         dns = session.draft.config.dns
         entries = [server if entry.address == old.address else entry for entry in dns.servers.entries()]
         _store(session, evolve(dns, servers=Table(entries)))
@@ -215,6 +230,8 @@ async def edit(talk: Conversation, session: Session) -> None:
         shown=server_text(alternate),
     )
     changed = AlternateServer(domain=domain, address=address, port=number)
+    if address != alternate.address:
+        _note_trust(talk, dns.dnssec_mode, [changed])
     dns = session.draft.config.dns
     _store(session, evolve(dns, alternates=dns.alternates.without(alternate.domain).put(changed)))
 
@@ -268,6 +285,14 @@ async def setup(talk: Conversation, session: Session) -> None:
     ) == ROOTS:
         talk.fail(NO_ROOTS)
     servers = await _ask_servers(talk, old.servers, new=False)
+    mode = await talk.choose(
+        [(mode, mode.label) for mode in DnssecMode],
+        key="dnssec_mode",
+        above=DNSSEC_QUESTION,
+        default=old.dnssec_mode,
+        aliases=lambda mode: (mode.value,),
+    )
+    _note_trust(talk, mode, [*servers, *old.alternates.sorted()])
     sources = [(AUTO, AUTO), *((interface.name, pick_row(interface)) for interface in config.interfaces.sorted())]
     interface = await talk.choose(
         sources,
@@ -285,7 +310,7 @@ async def setup(talk: Conversation, session: Session) -> None:
         "Enter the minimum TTL in seconds for DNS cache.", integer(*bounds(Dns, "min_ttl")), key="min_ttl", default=old.min_ttl
     )
     dns = session.draft.config.dns
-    _store(session, evolve(dns, servers=Table(servers), interface=interface, ptr_timeout=timeout, min_ttl=ttl))
+    _store(session, evolve(dns, servers=Table(servers), dnssec_mode=mode, interface=interface, ptr_timeout=timeout, min_ttl=ttl))
 
 
 # -- batch ----------------------------------------------------------------------------------------------------------------
@@ -301,7 +326,7 @@ async def _batch(talk: Conversation, session: Session, args: Arguments) -> None:
             args.end()
             talk.show(status_text(session.draft.config))
         case "setup":
-            options = args.declare(valued=("servers", "interface", "ptr_timeout", "min_ttl"))
+            options = args.declare(valued=("servers", "dnssec_mode", "interface", "ptr_timeout", "min_ttl"))
             args.end()
             await setup(talk.answering(options), session)
         case "roots":
@@ -351,5 +376,5 @@ dnsconfig parent delete <ip>
 dnsconfig alt new <domain>[,<domain>] <ip>
 dnsconfig alt delete <domain>
 dnsconfig print
-dnsconfig setup [--servers=<ip>,<ip>] [--interface=<interface>|Auto] [--ptr_timeout=<seconds>] [--min_ttl=<seconds>]""",
+dnsconfig setup [--servers=<ip>,<ip>] [--dnssec_mode=validate|trust_ad|off] [--interface=<interface>|Auto] [--ptr_timeout=<seconds>] [--min_ttl=<seconds>]""",
 )

@@ -43,7 +43,7 @@ from appliance_runtime.dns.trust_anchors import ROOT_KEYS, Anchor, parse_anchors
 from appliance_runtime.dns.upstream import Upstream
 from appliance_runtime.dns.validation import Validator
 from appliance_state.model.destinations import IpSortPref
-from appliance_state.model.dns import Dns, DnssecMode
+from appliance_state.model.dns import Dns, DnssecMode, DnsServer
 
 NEGATIVE_TTL = 60
 
@@ -78,7 +78,8 @@ class Resolver:
         self._settings = settings
         self._clock = clock
         self._upstream = Upstream(settings, address_map, net_timeout_scale=net_timeout_scale, source=source, rng=rng)
-        self._validator = Validator(self._upstream, clock, anchors or parse_anchors(ROOT_KEYS))
+        self._anchors = anchors or parse_anchors(ROOT_KEYS)
+        self._validator = Validator(self._upstream, clock, self._anchors)
         self._answers: Cache[Key, Answer] = Cache(clock)
 
     def reconfigure(self, settings: Dns) -> None:
@@ -90,6 +91,27 @@ class Resolver:
         """Forget all answers (`dnsflush`); those under way reach only who waits for them."""
         self._answers.flush()
         self._validator.flush()
+
+    async def dnssec_problems(self) -> list[str]:
+        """Why DNSSEC is not to be had, one text for each server that does not support it; none = DANE can be used.
+
+        Asks each server one question about the root, all at once."""
+        if self._settings.dnssec_mode is DnssecMode.OFF:
+            return ["DNSSEC is switched off"]
+        found = await asyncio.gather(*(self._dnssec_problem(server) for server in self._settings.servers.entries()))
+        return [problem for problem in found if problem]
+
+    async def _dnssec_problem(self, server: DnsServer) -> str:
+        upstream = self._upstream.only(server)
+        problem = ""
+        try:
+            if self._settings.dnssec_mode is DnssecMode.VALIDATE:
+                await Validator(upstream, self._clock, self._anchors).reach_root()
+            elif (await trust_ad(upstream, dns.name.root, RdataType.SOA)).security is not Security.SECURE:
+                problem = "no AD flag"
+        except LookupFailed as failed:
+            problem = failed.reason or failed.failure
+        return problem and f"the DNS server {server.address} does not support DNSSEC: {problem}"
 
     # -- look-ups -----------------------------------------------------------------------------------------------------
 

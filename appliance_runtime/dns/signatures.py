@@ -195,6 +195,8 @@ def zone_of_keys(
     effort: Effort,
 ) -> tuple[Zone, Lifetime]:
     """The zone whose DNSKEY records are signed with a key that `delegation` (DS records, or keys as anchors) names. Errors: Bogus."""
+    if not signatures:
+        raise Bogus(f"no signature of {label(rrset)}")
     keys = tuple(key for key in cast("Iterable[DNSKEY]", rrset) if _usable_key(key))
     trusted = tuple(key for key in keys if any(_vouches(one, rrset.name, key) for one in delegation))
     if not trusted:

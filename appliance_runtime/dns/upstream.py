@@ -6,6 +6,7 @@ in random order among equals; 3 s and 2 tries each. An answer of any kind ends t
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Callable
 
@@ -13,13 +14,15 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
+from attrs import evolve
 from dns.rdatatype import RdataType
 
 from appliance_runtime.addresses import AddressMap
 from appliance_runtime.dns.answers import Failure, LookupFailed
 from appliance_runtime.dns.names import text_of
 from appliance_runtime.dns.transport import PAYLOAD, exchange
-from appliance_state.model.dns import Dns
+from appliance_state.model.dns import Dns, DnsServer
+from appliance_state.table import Table
 
 LIMIT = 3.0
 """seconds of real time that a server gets for an answer"""
@@ -39,10 +42,18 @@ class Upstream:
         rng: random.Random | None = None,
     ) -> None:
         self.settings = settings
+        self.tries = TRIES
         self._address_map = address_map
         self._limit = LIMIT * net_timeout_scale
         self._source = source
         self._rng = rng or random.SystemRandom()
+
+    def only(self, server: DnsServer) -> Upstream:
+        """One of the servers, which is asked once."""
+        alone = copy.copy(self)
+        alone.settings = evolve(self.settings, servers=Table([server]), alternates=Table())
+        alone.tries = 1
+        return alone
 
     async def ask(self, name: dns.name.Name, kind: RdataType, *, do: bool = False, flags: int = 0) -> dns.message.Message:
         """The answer NOERROR or NXDOMAIN of the first server that answers. `do`: with signatures; `flags`: CD or AD, besides RD.
@@ -50,7 +61,7 @@ class Upstream:
         Errors: LookupFailed."""
         failure: Failure = "Timeout"
         for address, port in self._servers(name, kind):
-            for _ in range(TRIES):
+            for _ in range(self.tries):
                 question = dns.message.make_query(name, kind, use_edns=0, payload=PAYLOAD, want_dnssec=do, flags=dns.flags.RD | flags)
                 try:
                     response = await exchange(

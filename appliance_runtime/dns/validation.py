@@ -59,6 +59,10 @@ class Validator:
         """Forget all keys and proofs."""
         self._links.flush()
 
+    async def reach_root(self) -> None:
+        """Errors: LookupFailed, when the keys of the root cannot be had or are not those of the anchors."""
+        await self._zone(dns.name.root)
+
     async def step(self, name: dns.name.Name, kind: RdataType) -> Step:
         """One answer, judged. Errors: LookupFailed."""
         response = await self._upstream.ask(name, kind, do=True, flags=dns.flags.CD)

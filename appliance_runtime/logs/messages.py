@@ -129,6 +129,7 @@ MESSAGES: dict[str, Message] = {
     "system.commit": _system("PID {pid}: User {user} commit changes: {comment}"),
     "system.commit_failed": _system("PID {pid}: User {user} commit failed: {error}", WARNING),
     "system.conflicts": _system("PID {pid}: User {user} resolved {count} commit conflicts ({own} own, {committed} committed)."),
+    "system.dane": _system("{text}", WARNING),
     "system.interface_listening": _system("Interface {owner}: {service} is listening on {address} port {port}"),
     "system.listener_listening": _system("Listener {owner}: listening on {address} port {port}"),
     "system.update": _system("{text}"),

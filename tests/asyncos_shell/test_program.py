@@ -272,3 +272,15 @@ def test_emulated_data_and_a_map_file(tmp_path: Path) -> None:
     _, output, _ = run_program(*options, "-c", "version", home=tmp_path)
     assert "Product: Cisco C690 Email Security Appliance\nModel: C690\nVersion: 16.0.0-9\n" in output
     assert "Serial #: ABC\n" in output
+
+
+def test_a_trust_anchor_that_is_none_is_refused_at_start(tmp_path: Path) -> None:
+    anchor = tmp_path / "root.key"
+    anchor.write_text("test. IN DS 1 8 2 " + "ab" * 32)
+    status, output, errors = run_program("--trust-anchor", str(anchor), "-c", "version", home=tmp_path)
+    assert (status, output) == (1, "")
+    assert errors == "Error: The trust anchor cannot be used: test. DS is no DS or DNSKEY record of the root zone.\n"
+    status, _, errors = run_program("--trust-anchor", str(tmp_path / "none"), "-c", "version", home=tmp_path)
+    assert status == 1 and errors.startswith("Error: [Errno 2] No such file or directory: ")
+    anchor.write_text(". IN DS 1 8 2 " + "ab" * 32)
+    assert run_program("--trust-anchor", str(anchor), "-c", "version", home=tmp_path)[0] == 0

@@ -4,8 +4,9 @@ import pytest
 from attrs import evolve
 
 from appliance_runtime.sessions import Session
+from appliance_state.diff import differences, tree_lines
 from appliance_state.model import Config
-from appliance_state.model.dns import AlternateServer, Dns, DnsServer
+from appliance_state.model.dns import AlternateServer, Dns, DnssecMode, DnsServer
 from appliance_state.model.interfaces import FACTORY_INTERFACE
 from appliance_state.names import DOMAIN_RULES
 from appliance_state.table import Table
@@ -53,7 +54,7 @@ def dns(session: Session) -> Dns:
 
 async def test_transcript_of_the_specification() -> None:
     session = session_with(LOCAL)
-    assert await run_dialog(COMMAND, session, ["setup", "", "10.1.1.1, 127.0.0.1:5353", "", "1", "", "", "", ""]) == (
+    assert await run_dialog(COMMAND, session, ["setup", "", "10.1.1.1, 127.0.0.1:5353", "", "1", "", "", "", "", ""]) == (
         f"""\
 Currently using the local DNS cache servers:
 1. Priority: 0  127.0.0.53
@@ -81,6 +82,12 @@ A value of 0 has the highest priority.
 The IP will be chosen at random if they have the same priority.
 [0]> 1
 
+Choose how DNSSEC is used for SMTP DANE.
+1. Validate signatures on this appliance
+2. Trust the validation of the DNS servers (AD flag)
+3. Do not use DNSSEC
+[1]> 
+
 Choose the IP interface for DNS traffic.
 1. Auto
 2. Management (192.168.42.42/24: mail3.example.com)
@@ -106,7 +113,7 @@ No alternate domain servers configured.
 
 async def test_setup_keeps_what_is_not_answered() -> None:
     session = session_with(evolve(TWO, interface="MANAGEMENT", ptr_timeout=0, min_ttl=0))
-    screen = await run_dialog(COMMAND, session, ["setup", *[""] * 7, ""])
+    screen = await run_dialog(COMMAND, session, ["setup", *[""] * 8, ""])
     assert "[10.1.1.1, [2001:db8::1]:5353]> \n" in screen
     assert "priority for [2001:db8::1]:5353.\n" in screen and "[7]> \n" in screen
     assert "mail3.example.com)\n[2]> \n" in screen
@@ -122,7 +129,7 @@ async def test_the_root_servers_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "low", "high"), [(["", "10.1.1.1"], 0, 100), (["", "", "", ""], 0, 600), (["", "", "", "", ""], 0, 86400)]
+    ("before", "low", "high"), [(["", "10.1.1.1"], 0, 100), (["", "", "", "", ""], 0, 600), (["", "", "", "", "", ""], 0, 86400)]
 )
 async def test_bounds_of_setup(before: list[str], low: int, high: int) -> None:
     session = session_with(LOCAL)
@@ -278,6 +285,9 @@ async def test_batch() -> None:
     assert await batch("setup --servers=10.1.1.2,127.0.0.1 --interface=Auto") == ("", False)
     assert list(dns(session).servers.entries()) == [DnsServer(address="10.1.1.2"), DnsServer(address="127.0.0.1", priority=100)]
     assert dns(session).interface == "Auto"
+    for mode in ("trust_ad", "off", "validate"):
+        assert await batch(f"setup --dnssec_mode={mode}") == ("", False)
+        assert dns(session).dnssec_mode.value == mode
 
 
 @pytest.mark.parametrize(
@@ -296,7 +306,7 @@ async def test_batch() -> None:
         ("setup --min_ttl=86401", "The value must be an integer from 0 to 86400."),
         ("setup --interface=Data", "The value must be an integer from 1 to 2."),
         ("setup --servers=x", IPV4_TEXT),
-        ("setup --dnssec_mode=off", "Invalid arguments when processing dnsconfig:\nUnknown option.\n: '--dnssec_mode=off'"),
+        ("setup --dnssec_mode=on", "The value must be an integer from 1 to 3."),
     ],
 )
 async def test_batch_lines_that_fail_store_nothing(line: str, output: str) -> None:
@@ -310,3 +320,44 @@ async def test_the_last_server_stays() -> None:
     session = session_with(LOCAL)
     assert await run_batch(COMMAND, session, "dnsconfig parent delete 127.0.0.53") == ("At least one DNS server is required.\n", True)
     assert status_text(session.draft.config).startswith("Currently using the local DNS cache servers:\n1. Priority: 0  127.0.0.53\n")
+
+
+def trust_note(address: str) -> str:
+    return f"Warning: The AD flag of {address} is trusted over the network. Use it only if the path to this server is secure.\n"
+
+
+async def test_trust_in_servers_across_the_network_is_warned_of() -> None:
+    session = session_with(TWO)
+    screen = await run_dialog(COMMAND, session, ["setup", "", "10.1.1.1,127.0.0.1", "", "", "2", "", "", "", ""])
+    assert (
+        f"""\
+3. Do not use DNSSEC
+[1]> 2
+{trust_note("10.1.1.1")}{trust_note("10.1.10.20")}
+Choose the IP interface for DNS traffic.
+"""
+    ) in screen
+    assert dns(session).dnssec_mode is DnssecMode.TRUST_AD
+    screen = await run_dialog(COMMAND, session, ["setup", *[""] * 8, ""])
+    assert "3. Do not use DNSSEC\n[2]> \nWarning: The AD flag" in screen
+    screen = await run_dialog(COMMAND, session, ["new", "1", "10.1.1.5, ::1", "", "", "new", "2", "x.test", "10.1.1.6", ""])
+    assert f"[0]> \n{trust_note('10.1.1.5')}\nCurrently using" in screen
+    assert f"[]> 10.1.1.6\n{trust_note('10.1.1.6')}\nCurrently using" in screen
+    assert "The AD flag of ::1" not in screen
+    screen = await run_dialog(
+        COMMAND, session, ["edit", "1", "1", "10.1.1.7", "", "edit", "1", "1", "", "3", "edit", "2", "x.test: 10.1.1.6", "", "10.1.1.8", ""]
+    )
+    assert screen.count("The AD flag of 10.1.1.7") == 1 and screen.count("The AD flag of 10.1.1.8") == 1
+    for mode in ("1", "Do not use DNSSEC"):
+        assert "AD flag of" not in await run_dialog(
+            COMMAND, session, ["setup", "", "", *[""] * len(dns(session).servers), mode, "", "", "", ""]
+        )
+
+
+async def test_the_mode_is_a_change_like_any_other() -> None:
+    session = session_with(LOCAL)
+    await run_batch(COMMAND, session, "dnsconfig setup --dnssec_mode=trust_ad")
+    assert tree_lines(differences(session.draft.base_config, session.draft.config)) == [
+        "dns",
+        '  dnssec_mode: "Validate signatures on this appliance" -> "Trust the validation of the DNS servers (AD flag)"',
+    ]

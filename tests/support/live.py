@@ -79,9 +79,10 @@ class Place:
 
 
 @asynccontextmanager
-async def live(root: Path, *maps: str, clock: Clock | None = None) -> AsyncIterator[Place]:
-    """An appliance on loopback ports with a state directory below `root`."""
-    options = StartOptions(state=root / "state", maps=(*maps, "auto"), dns=("127.0.0.1:1",), passphrase="correct-horse-battery")
+async def live(root: Path, *maps: str, clock: Clock | None = None, **options_: Any) -> AsyncIterator[Place]:
+    """An appliance on loopback ports with a state directory below `root`. `options_`: further start options."""
+    given: dict[str, Any] = {"dns": ("127.0.0.1:1",), "passphrase": "correct-horse-battery", **options_}
+    options = StartOptions(state=root / "state", maps=(*maps, "auto"), **given)
     appliance = await Appliance.open(options, clock)
     await appliance.start(_NoSsh())
     try:
