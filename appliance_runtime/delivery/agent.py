@@ -20,7 +20,7 @@ from appliance_runtime.delivery.destination import DestinationDelivery
 from appliance_runtime.delivery.exchangers import Candidate
 from appliance_runtime.delivery.limits import Slots
 from appliance_runtime.delivery.results import Results
-from appliance_runtime.delivery.source import source_for
+from appliance_runtime.delivery.source import Sources
 from appliance_runtime.delivery.target import Target
 from appliance_runtime.delivery.verify import TrustAnchors
 from appliance_runtime.dns.resolver import Resolver
@@ -89,6 +89,7 @@ class DeliveryAgent:
         self._tls_slots = tls_slots
         self._authentication = Authentication(now=clock.now, anchors=self._anchors_of, ptr=self._ptr)
         self._opener = Opener(logs=logs, authentication=self._authentication, tls_slots=tls_slots, scale=net_timeout_scale)
+        self._sources = Sources(asyncio.get_running_loop().time)
         self._domains: dict[str, DestinationDelivery] = {}
         self._anchors: tuple[tuple[bytes, ...], TrustAnchors] | None = None
         self._turns: Counter[str] = Counter()
@@ -176,7 +177,8 @@ class DeliveryAgent:
         )
         self.counters.gauge("conn_out", 1)
         try:
-            return await self._opener.open(target, dcid, source_for(snapshot.config, candidate.address, real[0], self.turn(SOURCE)))
+            source = self._sources.find(snapshot.config, candidate.address, real[0], self.turn(SOURCE))
+            return await self._opener.open(target, dcid, source)
         except BaseException:
             self.counters.gauge("conn_out", -1)
             raise

@@ -25,6 +25,7 @@ from appliance_runtime.delivery.schedule import effective_profile, too_old
 from appliance_runtime.delivery.worker import Batch, Worker
 from appliance_runtime.queue.envelope import QueuedMessage
 from appliance_runtime.queue.errors import QueueError
+from appliance_runtime.snapshot import Snapshot
 from appliance_runtime.supervisor import FIRST_PAUSE, LONGEST_PAUSE
 from appliance_state.model.destinations import Destination, LimitType, effective_destination
 
@@ -54,6 +55,7 @@ class DestinationDelivery:
         self._workers: set[Worker] = set()
         self._attempt: Attempt | None = None
         self._saturated = False
+        self._settings: tuple[Snapshot, Destination] | None = None
         self._pause = 0.0
         """seconds of rest after the last crash"""
         self._rested = asyncio.Event()
@@ -100,7 +102,7 @@ class DestinationDelivery:
         """Begin as many workers as mail and limits ask for."""
         if self.halted or self._saturated or not self._rested.is_set() or (self.tasks and not self.connected):
             return
-        settings = effective_destination(self.domain, self.agent.live().config.destinations)
+        settings = self._effective(self.agent.live())
         limit = settings.max_messages_per_connection or 1
         most = (settings.max_host_concurrency or UNLIMITED) if settings.limit_type is LimitType.HOST else UNLIMITED
         # A connection that carries one message has room for no other: nothing to ask then.
@@ -172,10 +174,16 @@ class DestinationDelivery:
         snapshot, now = self.agent.live(), self.agent.clock.now()
         current = self._attempt
         if current is None or current.snapshot.generation != snapshot.generation or now - current.started >= SAME_ATTEMPT:
-            settings = effective_destination(self.domain, snapshot.config.destinations)
+            settings = self._effective(snapshot)
             route = route_for(self.domain, snapshot.config.smtp_routes)
             current = self._attempt = Attempt(started=now, snapshot=snapshot, settings=settings, route=route)
         return current
+
+    def _effective(self, snapshot: Snapshot) -> Destination:
+        """What governs the domain; found once for a snapshot."""
+        if self._settings is None or self._settings[0] is not snapshot:
+            self._settings = (snapshot, effective_destination(self.domain, snapshot.config.destinations))
+        return self._settings[1]
 
     def lease(self, worker: Worker, limit: int, until: datetime | None = None) -> Batch:
         """What is due, by `until` if given, else now."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from itertools import groupby
+from typing import Any, TypeVar
 
 from attrs import evolve, frozen
 
@@ -24,6 +25,7 @@ from appliance_state.model.destinations import DaneSupport, IpSortPref
 from appliance_state.model.routes import RouteHost, SmtpRoute
 
 SMTP_PORT = 25
+T = TypeVar("T")
 
 
 class HardFailure(Exception):
@@ -219,11 +221,11 @@ class Walk:
             except LookupFailed as failed:
                 return failed
 
-        return list(zip(hosts, await asyncio.gather(*map(look, hosts)), strict=True))
+        return list(zip(hosts, await _together([look(host) for host in hosts]), strict=True))
 
     async def steps(self, found: Sequence[tuple[Host, AddressAnswer]]) -> list[Candidate | Skipped]:
         """What is to be done with hosts whose addresses are known."""
-        states = await asyncio.gather(*(self.dane_of(host, answer) for host, answer in found))
+        states = await _together([self.dane_of(host, answer) for host, answer in found])
         steps: list[Candidate | Skipped] = []
         for (host, answer), dane in zip(found, states, strict=True):
             decision = decide(dane, self.dane, host=host.name, domain=self.domain)
@@ -272,3 +274,8 @@ class Walk:
             return [Host(name=owner, insecure_mx=insecure_mx, implicit=True)]
         order = [(one.preference, self.rng.random(), one.host) for one in answer.exchangers if one.host]
         return [Host(name=host, rank=preference, insecure_mx=insecure_mx) for preference, _, host in sorted(order)]
+
+
+async def _together(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """All at once; what is alone needs no task for it."""
+    return [await work[0]] if len(work) == 1 else await asyncio.gather(*work)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from appliance_runtime.addresses import is_own_address
 from appliance_state.model import Config
@@ -27,6 +27,28 @@ class Source:
     address: str
     bind: str | None
     hello: str
+
+
+@define(eq=False)
+class Sources:
+    """`source_for`, asked again only after a second, or when the configuration has changed. `now`: any clock."""
+
+    now: Callable[[], float]
+    _known: dict[tuple[str, str], Source] = field(factory=dict)
+    _of: Config | None = None
+    _ends: float = 0.0
+
+    def find(self, config: Config, target: str, real: str, turn: int) -> Source:
+        """As `source_for`."""
+        if config is not self._of or self.now() >= self._ends:
+            self._known.clear()
+            self._of, self._ends = config, self.now() + 1
+        if config.delivery.interface in config.interface_groups:
+            return source_for(config, target, real, turn)
+        source = self._known.get((target, real))
+        if source is None:
+            source = self._known[target, real] = source_for(config, target, real, turn)
+        return source
 
 
 def source_for(config: Config, target: str, real: str, turn: int) -> Source:

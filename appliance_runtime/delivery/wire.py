@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import socket
 import ssl
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar, cast
@@ -27,6 +28,8 @@ MAX_REPLY_LINES = 100
 MAX_REPLY_OCTETS = 65536
 BLOCK_OCTETS = 256 * 1024
 _READ = 65536
+_SIMPLE_REPLY = re.compile(rb"([2-5][0-9][0-9]) ([^\r\n]{0,1000})\r\n")
+"""one line, as almost every reply to a command is"""
 T = TypeVar("T")
 Step = tuple[bytes, float]
 """octets to be sent, and the limit for their reply"""
@@ -262,6 +265,10 @@ class Wire(asyncio.Protocol):
                 self._unasked()
             elif self.lost is not None:
                 self._go_on(None, self.lost)
+            elif len(octets) <= BLOCK_OCTETS and self._drained is None:
+                with contextlib.suppress(Lost):  # which the dialogue knows already
+                    self.write(octets)
+                    self._arm(BLOCK if self._drained is not None else self._limit)
             else:
                 self._unsent = memoryview(octets)
                 self._pump()
@@ -283,10 +290,12 @@ class Wire(asyncio.Protocol):
 
     def _hear(self) -> None:
         """Give a reply to the dialogue, if it has come as a whole."""
-        with contextlib.suppress(Lost):  # which the dialogue knows already
+        try:
             complete = self._parse()
-            if complete is not None:
-                self._go_on(complete)
+        except Lost:  # which the dialogue knows already
+            return
+        if complete is not None:
+            self._go_on(complete)
 
     def _unasked(self) -> None:
         """What comes unasked must not be taken for an answer. Servers say 421 so before they close."""
@@ -328,6 +337,9 @@ class Wire(asyncio.Protocol):
             self._transport.write(self._outgoing.read())
 
     def _take(self, data: bytes) -> None:
+        if self._dialogue is not None and not (self._buffer or self._lines or self.sending) and (simple := _SIMPLE_REPLY.fullmatch(data)):
+            self._go_on(Reply(int(simple[1]), (simple[2].decode("utf-8", "surrogateescape"),)))
+            return
         self._buffer += data
         if self._dialogue is not None:
             if not self.sending:
@@ -411,11 +423,18 @@ class Wire(asyncio.Protocol):
 async def connect(address: tuple[str, int], scale: float, source: str | None) -> Wire:
     """Open a connection to a real address. `source`: own address to bind. Errors: Lost with the system's text."""
     loop = asyncio.get_running_loop()
+    # With the protocol named, asyncio sets TCP_NODELAY. Made here, because asyncio looks addresses up that are none to look up.
+    connecting = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
+        connecting.setblocking(False)
+        if source:
+            connecting.bind((source, 0))
         async with asyncio.timeout(CONNECT * scale):
-            _, wire = await loop.create_connection(lambda: Wire(scale), *address, local_addr=(source, 0) if source else None)
-    except TimeoutError:
-        raise Lost("timeout") from None
-    except OSError as error:
-        raise Lost(tls_error_text(error)) from error
+            await loop.sock_connect(connecting, address)
+            _, wire = await loop.create_connection(lambda: Wire(scale), sock=connecting)
+    except BaseException as error:
+        connecting.close()
+        if isinstance(error, OSError):  # TimeoutError among them
+            raise Lost("timeout" if isinstance(error, TimeoutError) and error.errno is None else tls_error_text(error)) from error
+        raise
     return wire
