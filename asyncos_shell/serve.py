@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 
@@ -14,6 +15,9 @@ from asyncos_shell.running import Running
 async def serve(options: StartOptions) -> int:
     """The exit status. Errors: Locked, StartFailed."""
     running = await Running.start(options)
+    # What is there now stays, so looking through it again and again for garbage is a waste; and mail makes little of it.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
 

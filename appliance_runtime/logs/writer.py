@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from attrs import define, field, frozen
 
 from appliance_runtime.clock import Clock
-from appliance_runtime.logs.escaping import field_text
+from appliance_runtime.logs.escaping import LONGEST_VALUE, field_text
 from appliance_runtime.logs.log_file import Entry, LineFormat, LogFile
 from appliance_runtime.logs.messages import LEVEL_WORDS, MESSAGES
 from appliance_state.model.logs import LogSubscription
@@ -152,7 +152,11 @@ class Logs:
         route = self._routes[name]
         if not route.files:
             return
-        text = route.text.format(**{key: value if value.__class__ is int else field_text(value) for key, value in fields.items()})
+        for key, value in fields.items():
+            kind = value.__class__
+            if kind is not int and not (kind is str and len(value) <= LONGEST_VALUE and value.isprintable()):  # type: ignore[arg-type, attr-defined]
+                fields[key] = field_text(value)
+        text = route.text.format_map(fields)
         now = self._clock.now()
         if not self._second <= now < self._second_end:
             self._second = now.replace(microsecond=0)

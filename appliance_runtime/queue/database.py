@@ -11,8 +11,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import chain
 from pathlib import Path
 
 PAGE_SIZE = 8192
@@ -30,6 +32,11 @@ REMOVE_MESSAGE = "DELETE FROM message WHERE mid = ?"
 PUT_ATTEMPT = "INSERT OR REPLACE INTO attempt (mid, rid, completed, attempts, next_attempt, reason) VALUES (?, ?, ?, ?, ?, ?)"
 REMOVE_ATTEMPTS = "DELETE FROM attempt WHERE mid = ?"
 RESERVE = "INSERT OR REPLACE INTO number (name, reserved) VALUES (?, ?)"
+
+_ORDER = (ADD_MESSAGE, PUT_ATTEMPT, REMOVE_MESSAGE, REMOVE_ATTEMPTS, RESERVE)
+"""in which statements of one transaction are done: what removes a message comes behind everything about it"""
+_LARGEST_STEP = 64
+"""rows in one step, a power of two"""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -58,6 +65,35 @@ def to_microseconds(moment: datetime) -> int:
 
 def from_microseconds(count: int) -> datetime:
     return EPOCH + count * MICROSECOND
+
+
+def in_few_steps(statements: Iterable[Statement]) -> Iterator[Statement]:
+    """The same statements with up to 64 rows each.
+
+    SQLite lets go of the interpreter for each step of a statement, and each time the writing thread has to wait until it
+    gets it back from a busy event loop. Numbers of rows are powers of two, so that the prepared statements are few.
+    """
+    rows: dict[str, list[tuple[object, ...]]] = {}
+    for sql, values in statements:
+        rows.setdefault(sql, []).append(values)
+    for sql in _ORDER:
+        waiting, step = rows.pop(sql, []), _LARGEST_STEP
+        at = 0
+        while at < len(waiting):
+            while step > len(waiting) - at:
+                step //= 2
+            yield _of_many_rows(sql, step), tuple(chain.from_iterable(waiting[at : at + step]))
+            at += step
+    assert not rows
+
+
+@cache
+def _of_many_rows(sql: str, count: int) -> str:
+    if sql.startswith("INSERT"):
+        head, _, row = sql.rpartition(" VALUES ")
+        return f"{head} VALUES {', '.join([row] * count)}"
+    head, _, mark = sql.rpartition(" = ")
+    return f"{head} IN ({', '.join([mark] * count)})"
 
 
 class Database:
@@ -106,7 +142,7 @@ class Database:
         try:
             connection = self.open()
             connection.execute("BEGIN IMMEDIATE")
-            for sql, values in statements:
+            for sql, values in in_few_steps(statements):
                 connection.execute(sql, values)
             self.uncertain = True
             connection.execute("COMMIT")

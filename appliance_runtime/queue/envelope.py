@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
-from attrs import asdict, frozen
+from attrs import frozen
 
 from appliance_runtime.queue.body import Body
+
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @frozen(kw_only=True)
@@ -93,9 +95,22 @@ class Envelope:
         )
 
     def octets(self) -> bytes:
-        fields = asdict(self)
-        fields["received"] = self.received.isoformat()
-        return json.dumps(fields, separators=(",", ":")).encode("ascii")
+        # Written out, because this is done for every message and `asdict` costs as much as all the rest of storing one.
+        return _ENCODE(
+            {
+                "mid": self.mid,
+                "sender": self.sender,
+                "recipients": self.recipients,
+                "received": self.received.isoformat(),
+                "listener": self.listener,
+                "bounce_profile": self.bounce_profile,
+                "direction": self.direction,
+                "icid": self.icid,
+                "size": self.size,
+                "checksum": self.checksum,
+                "spool": self.spool,
+            }
+        ).encode("ascii")
 
     @classmethod
     def from_octets(cls, octets: bytes) -> Envelope:

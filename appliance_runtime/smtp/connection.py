@@ -247,6 +247,8 @@ class Connection(asyncio.BufferedProtocol):
             self.transport.write(self._tls.take())
         if self.conversation.said_goodbye or self._half_closed or self.transport.get_write_buffer_size():
             self.transport.close()
+            if not self.transport.get_write_buffer_size():
+                return
         else:
             # Closing a socket with unread octets resets the connection, and the client may lose the last reply.
             try:

@@ -22,7 +22,7 @@ from appliance_runtime.smtp.access import CompiledListener
 from appliance_runtime.smtp.engine import Engine
 from appliance_runtime.smtp.limits import counted_client
 from appliance_runtime.smtp.message_data import Content, Header, Refusal
-from appliance_runtime.smtp.received import message_id, new_message_id, received_date, received_field, subject
+from appliance_runtime.smtp.received import message_id, new_message_id, received_field, subject
 from appliance_runtime.smtp.recipients import REJECTED
 from appliance_runtime.smtp.surroundings import Peer, Services
 from appliance_state.model import Config
@@ -236,7 +236,7 @@ class Conversation:
         adding = self._relaying or self._listener.globals.add_message_id
         front = b""
         if self._listener.listener.add_received_header:
-            date = received_date(now, self._zone)
+            date = self._services.dates.text(now, self._zone)
             front = received_field(
                 hello=self.engine.hello, client=self.peer.address, host=host, cipher=self._cipher, date=date
             )  # fmt: skip

@@ -12,6 +12,8 @@ from email.header import decode_header
 from email.utils import format_datetime
 from zoneinfo import ZoneInfo
 
+from attrs import define
+
 from appliance_runtime.smtp.access import IPAddress
 
 LONGEST_HELLO = 255
@@ -33,6 +35,21 @@ def received_field(*, hello: str, client: IPAddress, host: str, cipher: tuple[st
 def received_date(now: datetime, zone: ZoneInfo) -> str:
     """`Fri, 06 Mar 2026 09:00:00 +0000`, in the appliance's time zone."""
     return format_datetime(now.astimezone(zone).replace(microsecond=0))
+
+
+@define
+class ReceivedDates:
+    """`received_date`, made once a second and zone."""
+
+    _second: datetime | None = None
+    _zone: ZoneInfo | None = None
+    _text: str = ""
+
+    def text(self, now: datetime, zone: ZoneInfo) -> str:
+        second = now.replace(microsecond=0)
+        if second != self._second or zone is not self._zone:
+            self._second, self._zone, self._text = second, zone, received_date(now, zone)
+        return self._text
 
 
 def new_message_id(mid: int, host: str, now: datetime) -> str:

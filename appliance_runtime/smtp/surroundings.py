@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
 from appliance_runtime.clock import Clock
 from appliance_runtime.dns.answers import Reverse
@@ -16,6 +16,7 @@ from appliance_runtime.queue.body import Body
 from appliance_runtime.queue.envelope import NewMessage
 from appliance_runtime.smtp.access import CompiledListener, Decision, IPAddress
 from appliance_runtime.smtp.limits import OpenConnections, RecipientsPerHour
+from appliance_runtime.smtp.received import ReceivedDates
 from appliance_state.model import Config
 
 
@@ -68,6 +69,7 @@ class Services:
     counters: Counting
     open: OpenConnections
     hourly: RecipientsPerHour
+    dates: ReceivedDates = field(factory=ReceivedDates)
 
 
 @frozen(kw_only=True)

@@ -11,11 +11,12 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
+from typing import get_args
 
 from bench.inbound.appliance import appliance
 from bench.inbound.certificates import make_certificates
 from bench.inbound.driver import DriverFailed, compile_driver, drive
-from bench.inbound.postfix import postfix
+from bench.inbound.postfix import Held, postfix
 from bench.inbound.report import HEAD, Comparison, Run, machine
 from bench.inbound.scenarios import QUICK, SCENARIOS, Scenario
 from bench.inbound.servers import Server, silent_destination
@@ -41,19 +42,22 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="the scenarios with a bound only, one connection count, 2 s a run")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, help="measured in each run; default 3, with --quick 2")
-    parser.add_argument("--only", default="", metavar="TEXT", help="the scenarios whose name holds TEXT")
-    parser.add_argument("--hold", action="store_true", help="Postfix puts mail on hold instead of scheduling it")
+    parser.add_argument("--only", default="", metavar="TEXT", help="the scenarios whose name begins with TEXT")
+    parser.add_argument("--held", choices=get_args(Held), default="defer", help="how Postfix is kept from delivering (see postfix.py)")
     given = parser.parse_args()
-    scenarios = [s for s in (QUICK if given.quick else SCENARIOS) if given.only in s.name]
+    scenarios = [s for s in (QUICK if given.quick else SCENARIOS) if s.name.startswith(given.only)]
     seconds = given.seconds or (2.0 if given.quick else 3.0)
-    print(f"{machine()}\n{given.rounds} interleaved rounds of {seconds:g} s\n\n{HEAD}\n|{'---|' * (HEAD.count('|') - 1)}", flush=True)
+    print(
+        f"{machine()}\n{given.rounds} interleaved rounds of {seconds:g} s; mail at Postfix is held by: {given.held}\n\n{HEAD}\n|{'---|' * (HEAD.count('|') - 1)}",
+        flush=True,
+    )
     missed = False
     with tempfile.TemporaryDirectory() as folder, silent_destination() as silent:
         root = Path(folder)
         try:
             driver = compile_driver(root)
             make_certificates(root)
-            with postfix(root, silent, hold=given.hold) as theirs:
+            with postfix(root, silent, given.held) as theirs:
                 for scenario in scenarios:
                     with appliance(root, silent) as ours:
                         comparison = compare(driver, theirs, ours, scenario, given.rounds, seconds)

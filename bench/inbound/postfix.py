@@ -1,8 +1,10 @@
 """Postfix as the other server: stock settings and durability (fsync before 250), an instance of its own on loopback ports.
 
-Not stock: no delay of fast senders (`in_flow_delay`), no reverse look-up of the client, as on the other side. Delivery
-waits for the same silent destination as on the other side, over one connection, so what is accepted is scheduled and stays
-queued. `hold`: it goes to the hold queue instead, which spares Postfix the work of scheduling it.
+Not stock: no delay of fast senders (`in_flow_delay`), and no reverse look-up of the client, as on the other side.
+`held`: what keeps mail from being delivered.
+  defer   Postfix's own way to suspend delivery (`defer_transports`): the queue manager defers each message
+  silent  the same destination as on the other side, which never greets, over one connection: mail is scheduled and waits
+  hold    the hold queue: Postfix does nothing but accept
 """
 
 from __future__ import annotations
@@ -14,9 +16,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from bench.inbound.certificates import KEYS
 from bench.inbound.servers import Server, free_port
+
+Held = Literal["defer", "silent", "hold"]
 
 SERVICES = """
 relay unix - - n - - smtp
@@ -37,7 +42,7 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 @contextmanager
-def postfix(certificates: Path, silent: int, *, hold: bool = False) -> Iterator[Server]:
+def postfix(certificates: Path, silent: int, held: Held) -> Iterator[Server]:
     """`silent`: port of the destination. Needs root, as Postfix does."""
     if os.geteuid() != 0:
         raise SystemExit("Postfix must be started by root.")
@@ -60,10 +65,11 @@ mydestination =
 relay_domains = bench.test
 relayhost = [127.0.0.1]:{silent}
 relay_destination_concurrency_limit = 1
+defer_transports = {"relay" if held == "defer" else ""}
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 mynetworks = 127.0.0.0/8
-smtpd_recipient_restrictions = reject_unauth_destination{", check_recipient_access static:HOLD" if hold else ""}
+smtpd_recipient_restrictions = reject_unauth_destination{", check_recipient_access static:HOLD" if held == "hold" else ""}
 smtpd_tls_security_level = may
 smtpd_tls_received_header = yes
 smtpd_peername_lookup = no
