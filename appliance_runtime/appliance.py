@@ -387,11 +387,12 @@ class Appliance:
         return Probe(snapshot, resolver, self.address_map, self.clock, revocations, net_timeout_scale=self.options.net_timeout_scale)
 
     async def pending(self, draft: Draft) -> Snapshot:
-        """What would be live after a commit of this copy alone. Errors: CommitRefused."""
+        """What would be live after a commit of this copy. Errors: CommitRefused, Conflicted."""
         if not draft.changed:
             return self.live()
+        config = self.committer.preview(draft)
         builder = Builder(self.demo, draft.reveal, self._live, self.trust.updater.bundle)
-        return await build_snapshot(builder, self.live().generation, draft.config)
+        return await build_snapshot(builder, self.live().generation, config)
 
     def _source_address(self, interface: str) -> str | None:
         """Own address for questions of the resolver; None = left to the system, as for an address that is mapped elsewhere."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 
-from appliance_runtime.commit import CommitRefused
+from appliance_runtime.commit import CommitRefused, Conflicted
 from appliance_runtime.delivery.connection import Connection, Unusable
 from appliance_runtime.delivery.peer_names import is_address
 from appliance_runtime.delivery.probe import Probe
@@ -33,6 +33,8 @@ async def probing(talk: Conversation, session: Session, *, pending: bool) -> Asy
         snapshot = await appliance.pending(session.draft) if pending else appliance.live()
     except CommitRefused as refusal:
         raise Refused("\n".join(f"Error: {problem}" for problem in refusal.problems)) from None
+    except Conflicted:
+        raise Refused("Error: Your pending changes are in conflict with a later commit.") from None
     with closing(appliance.probe(snapshot)) as probe:
         try:
             async with asyncio.timeout(probe.seconds):
