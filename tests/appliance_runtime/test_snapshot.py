@@ -57,3 +57,15 @@ def test_a_source_that_is_none_is_a_problem_of_its_listener() -> None:
     assert work.build(1, BASE.with_(listeners=BASE.listeners.put(broken))) is None
     (problem,) = work.problems
     assert problem.startswith('Listener "In": the host access table cannot be used: ')
+
+
+def test_other_clients_have_the_context_of_delivery_until_they_are_allowed_older_versions() -> None:
+    first = built(BASE)
+    assert first.other_client_context is first.outbound_context
+    allowed = BASE.with_(ssl=attrs.evolve(BASE.ssl, other_client_tlsv10=True))
+    second = built(allowed, first)
+    assert second.outbound_context is first.outbound_context
+    assert second.other_client_context is not first.outbound_context
+    third = built(allowed.with_(delivery=attrs.evolve(BASE.delivery, max_concurrency=5)), second)
+    assert third.other_client_context is second.other_client_context
+    assert built(BASE, third).other_client_context is first.outbound_context
