@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check e2e bench bench-inbound bench-outbound wheel format
+.PHONY: help run test check e2e fuzz bench bench-inbound bench-outbound wheel format
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
@@ -30,6 +30,9 @@ check: $(READY) ## format, lint, types, layers
 
 e2e: $(READY) ## the whole product with real peers: Postfix, swaks, openssl, ssh
 	$(BIN)/pytest -m e2e
+
+fuzz: $(READY) ## 200,000 strange inputs for receiving and its files, with a new seed
+	$(BIN)/python -m tests.fuzz.receiving
 
 bench: $(READY) ## start-up, memory, commit time (figures: bench/README.md)
 	$(BIN)/python bench/startup.py

@@ -1,4 +1,4 @@
-"""The octets of one message while they arrive: in memory up to 256 KiB, then in a file of the spool directory.
+"""The octets of one message while they arrive: in memory up to 96 KiB, then in a file of the spool directory.
 
 Wire form without dot-stuffing, CRLF line ends. A write never raises: what goes wrong is kept in `error` and refused by
 `MessageQueue.accept`, so that the receiving side can read the rest of the message. The file is synced by the queue's writer.
@@ -11,8 +11,10 @@ import secrets
 import zlib
 from pathlib import Path
 
-MEMORY_LIMIT = 256 * 1024
-"""octets"""
+MEMORY_LIMIT = 96 * 1024
+"""octets; with what a read may bring, the header and the objects around them a connection stays below 256 KiB"""
+MANY_CHUNKS = 64
+"""chunks in memory; a client that sends octet by octet must not cost an object for each"""
 
 
 class Body:
@@ -34,6 +36,8 @@ class Body:
         self.checksum = zlib.crc32(octets, self.checksum)
         if self._descriptor is None and self.size <= MEMORY_LIMIT:
             self._chunks.append(octets)
+            if len(self._chunks) > MANY_CHUNKS:
+                self._chunks = [b"".join(self._chunks)]
             return
         try:
             if self._descriptor is None:

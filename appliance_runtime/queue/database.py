@@ -1,4 +1,4 @@
-"""The queue's SQLite file: one row for each message, with its body up to 256 KiB; rows for what has happened to recipients.
+"""The queue's SQLite file: one row for each message, with its body when that is small (`body.MEMORY_LIMIT`); rows for what has happened to recipients.
 
 Write-ahead log, synchronous=FULL: a transaction is on disk when `transaction` returns. A recipient without an `attempt`
 row is untried, so that the usual message costs one INSERT and one DELETE. After any failed transaction the connection is

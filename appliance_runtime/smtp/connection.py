@@ -7,7 +7,9 @@ All connections read into one buffer, because each read is worked on before the 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import ssl
+import termios
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -55,6 +57,8 @@ class Connection(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._reading = True
         self._congested = False
+        self._stalled = False
+        """commands wait until the client has taken the replies to the ones before"""
         self._half_closed = False
         self._made = False
         self._gone = False
@@ -100,7 +104,7 @@ class Connection(asyncio.BufferedProtocol):
         plain = bytes(data) if self._tls is None else self._decrypted(self._tls, data)
         if plain:
             self.conversation.engine.receive(plain)
-        if self.conversation.storing:
+        if self.conversation.storing or self._stalled:
             self._steer_reading()
         else:
             self.work()
@@ -112,7 +116,7 @@ class Connection(asyncio.BufferedProtocol):
             self._handshake_failed("EOF", lost=True)
             return False
         # What the client sent before it closed its side is still answered.
-        self._half_closed = self.conversation.storing
+        self._half_closed = self.conversation.storing or self._stalled
         return self._half_closed
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -131,6 +135,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self._congested = False
+        if self._stalled and not self._over:
+            self.work()
         self._steer_reading()
 
     def _steer_reading(self) -> None:
@@ -150,8 +156,14 @@ class Connection(asyncio.BufferedProtocol):
         """Work on what has come in, send the replies, and go on to what follows from them."""
         conversation = self.conversation
         engine = conversation.engine
-        if not self._leaving_now:
+        self._stalled = False
+        while not self._leaving_now:
             self._send(conversation.run())
+            if not conversation.more:
+                break
+            if self._congested:
+                self._stalled = True
+                return
         if engine.state is State.CLOSED:
             self._finish()
         elif engine.state is State.HANDSHAKE:
@@ -245,7 +257,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._tls is not None and self._tls.established:
             self._tls.close()
             self.transport.write(self._tls.take())
-        if self.conversation.said_goodbye or self._half_closed or self.transport.get_write_buffer_size():
+        polite = self.conversation.said_goodbye and not self.conversation.engine.trailing and not self._unread
+        if polite or self._half_closed or self.transport.get_write_buffer_size():
             self.transport.close()
             if not self.transport.get_write_buffer_size():
                 return
@@ -257,6 +270,12 @@ class Connection(asyncio.BufferedProtocol):
                 self.transport.abort()
             self._steer_reading()
         self._set_timer(LINGER, self.transport.abort)
+
+    @property
+    def _unread(self) -> bool:
+        """The client has sent octets that nobody has read."""
+        sock = self.transport.get_extra_info("socket")
+        return sock is not None and any(fcntl.ioctl(sock.fileno(), termios.FIONREAD, bytes(4)))
 
     def _end(self, *, lost: bool) -> None:
         if not self._over:

@@ -88,6 +88,7 @@ class Conversation:
         self.accepted = 0
         self.storing = False
         self.said_goodbye = False
+        self.more = False
 
     # the session
 
@@ -119,10 +120,11 @@ class Conversation:
             self.engine.say(replies.greeting(treatment.banner_name, self._parameters, peer.variables))
 
     def run(self) -> bytes:
-        """Work on everything that has come in; the replies."""
+        """Work on what has come in; the replies. `more`: there is more to work on when these have been sent."""
         engine = self.engine
         while (event := engine.next_event()) is not None:
             _HANDLERS[type(event)](self, event)
+        self.more = engine.brimming
         taken = engine.take_replies()
         if taken and self._trace:
             for line in taken.decode("utf-8", "surrogateescape").splitlines():

@@ -7,7 +7,7 @@ nothing more until the owner has answered.
 Rules
 1. A command line ends with LF; a CR before it belongs to the line end. At most 1000 octets without the line end.
 2. States: command, data, deciding (an event waits for its answer), handshake (between our 220 to STARTTLS and
-   `tls_established`), closed. Only `next_event` moves on; it returns None when it needs octets or an answer.
+   `tls_established`), closed. Only `next_event` moves on; it returns None when it needs octets, an answer, or rule 10.
 3. Events to be answered with `accept`, `refuse` or `close`: Sender, Recipient, StartTls, MessageComplete. All others are
    told only; their reply has been given.
 4. One transaction at a time: MAIL begins it; RSET, HELO, EHLO, STARTTLS, QUIT and the answer to MessageComplete end it.
@@ -19,6 +19,8 @@ Rules
 8. Events and replies do not depend on how the octets were cut into reads, except where Content is cut, and how much
    Header and Content comes of a message that will be refused.
 9. The engine holds at most one unfinished line, or what `MessageData` holds, besides octets that wait for an answer.
+10. While more than MANY_REPLIES replies are not taken away, it goes no further (`brimming`): its owner sends them, and calls
+    `next_event` again when the client has taken them. Replies do not pile up for a client that reads none.
 """
 
 from __future__ import annotations
@@ -51,6 +53,8 @@ from appliance_state.model.listeners import ReceivingTls
 
 MAX_LINE = 1000
 TOLERATED_BAD_COMMANDS = 5
+MANY_REPLIES = 100
+"""of at most 512 octets or so"""
 
 
 class State(enum.Enum):
@@ -81,6 +85,8 @@ class Engine:
         self.hello = ""
         self.state = State.COMMAND
         self.tls_active = False
+        self.trailing = False
+        """octets came behind QUIT"""
 
     # what the owner sees
 
@@ -102,6 +108,11 @@ class Engine:
     def deciding(self) -> bool:
         """An event waits for its answer."""
         return self.state is State.DECIDING
+
+    @property
+    def brimming(self) -> bool:
+        """Replies have to be taken away before the engine goes on."""
+        return len(self._replies) > MANY_REPLIES
 
     # what the owner does
 
@@ -174,6 +185,8 @@ class Engine:
                 return self._events.popleft()
             if self.state is State.COMMAND:
                 line = self._line
+                if len(self._replies) > MANY_REPLIES:
+                    return None
                 if line is None:
                     line = self._next_line()
                     if line is None:
@@ -293,6 +306,7 @@ class Engine:
         return self._answer(replies.RESET, self._drop())
 
     def _quit(self, _: bytes) -> Event | None:
+        self.trailing = self._at < len(self._input)
         self.close(self._settings.quit_reply)
         return Quit()
 

@@ -33,7 +33,7 @@ from appliance_state.model import Config
 from appliance_state.model.listeners import Behavior, PolicyParameters, ReceivingTls
 from appliance_state.table import fold
 
-READ_SIZE = 256 * 1024
+READ_SIZE = 128 * 1024
 ACCEPTS_PER_WAKE = 100
 SILENCE_LIMIT = 300.0
 """seconds without an octet from a client (RFC 5321 4.5.3.2.7)"""

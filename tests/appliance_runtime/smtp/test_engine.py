@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance_runtime.smtp import replies
-from appliance_runtime.smtp.engine import Engine, State
+from appliance_runtime.smtp.engine import MANY_REPLIES, Engine, State
 from appliance_runtime.smtp.events import (
     BadRecipient,
     BadSender,
@@ -49,10 +49,13 @@ class Run:
     def feed(self, pieces: Iterable[bytes]) -> Run:
         for piece in pieces:
             self.engine.receive(piece)
-            while (event := self.engine.next_event()) is not None:
-                self._note(event)
-                self._answer(event)
-            self.replies += self.engine.take_replies()
+            more = True
+            while more:
+                while (event := self.engine.next_event()) is not None:
+                    self._note(event)
+                    self._answer(event)
+                more = self.engine.brimming
+                self.replies += self.engine.take_replies()
         return self
 
     def _answer(self, event: Event) -> None:
@@ -340,10 +343,26 @@ def test_530_does_not_count_as_a_bad_command() -> None:
     assert result.events == [Quit()]
 
 
-def test_nothing_follows_quit() -> None:
-    result = run(TO_DATA.replace(b"DATA", b"QUIT") + b"NOOP\r\n")
+@pytest.mark.parametrize("behind", [b"", b"NOOP\r\n"])
+def test_nothing_follows_quit(behind: bytes) -> None:
+    result = run(TO_DATA.replace(b"DATA", b"QUIT") + behind)
     assert result.lines[-1] == "221 h.test"
     assert result.events[-1] == Quit()
+    assert result.engine.trailing == bool(behind)
+
+
+def test_replies_do_not_pile_up() -> None:
+    engine = Engine(settings())
+    engine.receive(b"HELP\r\n" * 1000)
+    given = 0
+    while True:
+        assert engine.next_event() is None
+        taken = engine.take_replies()
+        given += taken.count(b"214 rcpt")
+        if not taken:
+            break
+        assert taken.count(b"214 rcpt") <= MANY_REPLIES + 1
+    assert given == 1000 and not engine.brimming
 
 
 def test_bad_addresses_are_told() -> None:

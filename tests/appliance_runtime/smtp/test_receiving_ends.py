@@ -205,11 +205,36 @@ async def test_a_client_that_reads_no_replies_is_not_read_from(bench: Bench) -> 
         await settle(3)
     (connection,) = bench.receiver.connections
     assert client.writer.transport.get_write_buffer_size() > sent / 2, "most of it was not taken"
-    assert connection.transport.get_write_buffer_size() < 10_000_000
+    assert connection.transport.get_write_buffer_size() < 128 * 1024
     client.reader._transport.resume_reading()  # type: ignore[attr-defined]
-    for _ in range(1000):
+    for _ in range(60000):
         assert (await client.reply()).endswith("214 rcpt rset vrfy")
     client.reset()
+
+
+async def test_a_client_that_closes_its_side_before_it_reads_gets_every_reply(bench: Bench) -> None:
+    await bench.start(public_listener())
+    client = await bench.client()
+    client.reader._transport.pause_reading()  # type: ignore[attr-defined]
+    client.send(b"HELP\r\n" * 20000)
+    client.writer.write_eof()
+    await asyncio.sleep(0.05)
+    client.reader._transport.resume_reading()  # type: ignore[attr-defined]
+    for _ in range(20000):
+        assert (await client.reply()).endswith("214 rcpt rset vrfy")
+    assert await client.ended()
+    assert (await bench.ended())[-2:] == ["ICID 1 lost", "ICID 1 close"]
+
+
+async def test_octets_behind_quit_do_not_cost_the_reply_to_it(bench: Bench) -> None:
+    await bench.start(public_listener())
+    for behind in (b"NOOP\r\n", b"x" * 5_000_000):
+        client = await bench.client()
+        client.send(b"QUIT\r\n" + behind)
+        assert await client.reply() == "221 mail3.example.com"
+        assert await client.ended(), "and not by a reset"
+        await client.writer.drain()
+        await client.close()
 
 
 async def test_octet_by_octet(bench: Bench) -> None:
