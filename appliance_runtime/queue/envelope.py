@@ -109,6 +109,7 @@ class Envelope:
                 "size": self.size,
                 "checksum": self.checksum,
                 "spool": self.spool,
+                "pause": self.pause,
             }
         ).encode("ascii")
 

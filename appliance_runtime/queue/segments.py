@@ -1,0 +1,182 @@
+"""Files that hold the bodies of many messages each: written ahead of their use, and used again (performance.md rule 2).
+
+A body of 16 to 128 KiB stands in a segment of 2 MiB, from a multiple of 4096 on, so that no block of a stored message is
+ever written again. Overwriting blocks that the file has already needs no entry in the file system's journal, which makes
+syncing them several times faster; therefore a thread fills segments with zeros ahead of their use, and segments whose
+messages are all gone are used again. Without one at hand a new file does, only slower.
+`place` and `free` may be called from any thread, `write` from one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from appliance_runtime.state_directory import sync_directory
+
+SEGMENT_SIZE = 2 * 1024**2
+"""octets"""
+BLOCK = 4096
+AHEAD = 8
+"""segments that wait for use"""
+LEAST = 16 * 1024
+"""a smaller body stands in the database"""
+
+_ZEROS = bytes(SEGMENT_SIZE)
+
+
+@frozen
+class Place:
+    """Where a body stands: name of the segment, first octet."""
+
+    segment: str
+    offset: int
+
+
+class Segments:
+    """The segments of one queue."""
+
+    def __init__(self, directory: Path, used: Iterable[Place]) -> None:
+        """`used`: the places of all stored bodies."""
+        self._directory = directory
+        self._lock = threading.Lock()
+        self._bodies = Counter(place.segment for place in used)
+        self._waiting: deque[str] = deque()
+        self._current = ""
+        self._at = SEGMENT_SIZE
+        self._file: tuple[str, int] | None = None
+        self._low = threading.Event()
+        self._closing = False
+        self._supplier: threading.Thread | None = None
+
+    def place(self, size: int) -> Place:
+        """Room for a body of `size` octets; to be given back with `free`."""
+        room = -(-size // BLOCK) * BLOCK
+        with self._lock:
+            if self._at + room > SEGMENT_SIZE:
+                self._take_next()
+            place = Place(self._current, self._at)
+            self._at += room
+            self._bodies[self._current] += 1
+        return place
+
+    def _take_next(self) -> None:
+        finished, self._current = self._current, self._waiting.popleft() if self._waiting else secrets.token_hex(12)
+        self._at = 0
+        if finished and not self._bodies[finished]:
+            self._put_away(finished)
+        if len(self._waiting) < AHEAD:
+            if self._supplier is None:
+                self._supplier = threading.Thread(target=self._supply, name="segments", daemon=True)
+                self._supplier.start()
+            self._low.set()
+
+    def free(self, place: Place) -> None:
+        """The body is wanted no more."""
+        with self._lock:
+            self._bodies[place.segment] -= 1
+            if not self._bodies[place.segment] and place.segment != self._current:
+                self._put_away(place.segment)
+
+    def _put_away(self, segment: str) -> None:
+        del self._bodies[segment]
+        if len(self._waiting) < 2 * AHEAD:
+            self._waiting.append(segment)
+        else:
+            with contextlib.suppress(OSError):  # what stays is removed at the next start
+                (self._directory / segment).unlink()
+
+    def write(self, segment: str, bodies: Sequence[tuple[int, bytes]]) -> None:
+        """Write bodies (offset, octets; ascending) into a segment, durably. Errors: OSError; then none of them counts as written."""
+        descriptor, new = self._open(segment)
+        pieces: list[bytes] = []
+        first = at = bodies[0][0]
+        for offset, octets in bodies:
+            pieces += (_ZEROS[: offset - at], octets) if offset > at else (octets,)
+            at = offset + len(octets)
+        try:
+            _write_all(descriptor, pieces, first)
+            os.fdatasync(descriptor)
+            if new:
+                sync_directory(self._directory)
+        except OSError:
+            # What could not be synced may be taken for written by the system: never ask this descriptor again.
+            self._let_go()
+            raise
+
+    def _open(self, segment: str) -> tuple[int, bool]:
+        if self._file is not None:
+            if self._file[0] == segment:
+                return self._file[1], False
+            self._let_go()
+        descriptor = os.open(self._directory / segment, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = segment, descriptor
+        return descriptor, not os.fstat(descriptor).st_size
+
+    def _let_go(self) -> None:
+        if self._file is not None:
+            _, descriptor = self._file
+            self._file = None
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Nothing is written any more. Blocks for as long as a segment is being prepared."""
+        self._closing = True
+        self._low.set()
+        if self._supplier is not None:
+            self._supplier.join()
+        self._let_go()
+
+    # the thread that prepares segments
+
+    def _supply(self) -> None:
+        while not self._closing:
+            self._low.wait()
+            self._low.clear()
+            # Without room there are none ahead, and writing the next body will tell.
+            with contextlib.suppress(OSError):
+                while (missing := AHEAD - len(self._waiting)) > 0 and not self._closing:
+                    self._prepare(missing)
+
+    def _prepare(self, count: int) -> None:
+        names = [secrets.token_hex(12) for _ in range(count)]
+        try:
+            for name in names:
+                descriptor = os.open(self._directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+                try:
+                    _write_all(descriptor, [_ZEROS], 0)
+                    os.fdatasync(descriptor)
+                finally:
+                    os.close(descriptor)
+            sync_directory(self._directory)
+        except OSError:
+            for name in names:
+                (self._directory / name).unlink(missing_ok=True)
+            raise
+        with self._lock:
+            self._waiting.extend(names)
+
+
+def read(directory: Path, place: Place, size: int) -> bytes:
+    """The octets at a place. Errors: OSError."""
+    descriptor = os.open(directory / place.segment, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.pread(descriptor, size, place.offset)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, pieces: Sequence[bytes], at: int) -> None:
+    done = os.pwritev(descriptor, pieces, at)
+    if done < sum(map(len, pieces)):  # the next attempt says why
+        rest = memoryview(b"".join(pieces))[done:]
+        while rest:
+            count = os.pwrite(descriptor, rest, at + done)
+            rest, done = rest[count:], done + count
