@@ -13,6 +13,7 @@ import dns.name
 import dns.rdata
 import dns.rdataclass
 import dns.rrset
+import dns.tokenizer
 import dns.zonefile
 from attrs import define, field, frozen
 from dns.rdatatype import RdataType
@@ -55,11 +56,10 @@ class LabZone:
         """Errors: ValueError."""
         zone = cls(name=dns.name.from_text(name).canonicalize(), signing=signing)
         try:
-            rrsets = dns.zonefile.read_rrsets(text, rdclass=None, origin=zone.name, relativize=False, default_ttl=DEFAULT_TTL)
+            for rrset in _read(text, zone.name):
+                zone.add(rrset)
         except dns.exception.DNSException as error:
-            raise ValueError(f"{name}: {error}") from error
-        for rrset in rrsets:
-            zone.add(rrset)
+            raise ValueError(str(error)) from error
         host = zone.name if len(zone.name) > 250 else dns.name.Name((b"ns", *zone.name.labels))
         for kind, data in ((RdataType.SOA, f"{host} hostmaster.{host} 1 3600 600 86400 {NEGATIVE_TTL}"), (RdataType.NS, str(host))):
             if (zone.name, kind) not in zone.records:
@@ -143,6 +143,18 @@ class LabZone:
     @property
     def soa(self) -> dns.rrset.RRset:
         return self.records[self.name, RdataType.SOA]
+
+
+def _read(text: str, origin: dns.name.Name) -> list[dns.rrset.RRset]:
+    """Records in master-file text; other files are not included. Errors: DNSException."""
+    manager = dns.zonefile.RRSetsReaderManager(dns.name.root, False, dns.rdataclass.IN)
+    with manager.writer(True) as transaction:  # type: ignore[no-untyped-call]
+        tokenizer = dns.tokenizer.Tokenizer(text, origin.to_text())
+        reader = dns.zonefile.Reader(tokenizer, dns.rdataclass.IN, transaction, default_ttl=DEFAULT_TTL)
+        # The whole tree is taken, so that a name outside of the zone is told and not left out.
+        reader.current_origin = origin
+        reader.read()
+    return manager.rrsets
 
 
 def alias_target(name: dns.name.Name, rrset: dns.rrset.RRset) -> dns.name.Name:

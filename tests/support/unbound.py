@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
+import asyncio
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
-import dns.exception
 import dns.message
-import dns.query
 
+from appliance_runtime.dns.transport import exchange
 from asyncos_shell.lab.dns_server import LabDns
 from tests.support.postfix import free_port
 
@@ -48,34 +46,38 @@ remote-control:
 """
 
 
-@contextmanager
-def unbound(lab: LabDns, now: datetime) -> Iterator[int]:
+@asynccontextmanager
+async def unbound(lab: LabDns, now: datetime) -> AsyncIterator[int]:
     """The port of an unbound that asks `lab` and believes that it is `now`."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="unbound-") as name:
         folder = Path(name)
         (folder / "root.key").write_text(lab.trust_anchor)
-        config = folder / "unbound.conf"
+        config, log = folder / "unbound.conf", folder / "log"
         config.write_text(CONFIG.format(port=port, folder=folder, now=now, address=lab.address, upstream=lab.port))
-        log = folder / "log"
         with log.open("wb") as output:
-            process = subprocess.Popen(["unbound", "-d", "-p", "-c", str(config)], stdout=output, stderr=output)
+            process = await asyncio.create_subprocess_exec("unbound", "-d", "-p", "-c", str(config), stdout=output, stderr=output)
         try:
-            _until_it_answers(port, process, log)
+            await _until_it_answers(port, process, log)
             yield port
         finally:
-            process.terminate()
-            process.wait(10)
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
 
 
-def _until_it_answers(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+async def _until_it_answers(port: int, process: asyncio.subprocess.Process, log: Path) -> None:
     question = dns.message.make_query("localhost.", "A")
-    for _ in range(100):
-        assert process.poll() is None, log.read_text()
+    for _ in range(200):
+        assert process.returncode is None, _said(log)
         try:
-            dns.query.udp(question, "127.0.0.1", port=port, timeout=0.1)
-        except (dns.exception.Timeout, OSError):
-            time.sleep(0.01)
+            await exchange(question, ("127.0.0.1", port), limit=0.5)
+        except OSError:
+            await asyncio.sleep(0.02)
         else:
             return
-    raise AssertionError(log.read_text())
+    raise AssertionError(_said(log))
+
+
+def _said(log: Path) -> str:
+    return log.read_text()
