@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check e2e fuzz bench bench-inbound bench-outbound wheel format
+.PHONY: help run test check e2e corpus fuzz bench bench-inbound bench-outbound wheel format
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
@@ -33,6 +33,10 @@ e2e: $(READY) ## the whole product with real peers: Postfix, unbound, swaks, ope
 
 fuzz: $(READY) ## 200,000 strange inputs for receiving and its files, with a new seed
 	$(BIN)/python -m tests.fuzz.receiving
+
+corpus: $(READY) ## verification of certificates against NIST PKITS (fetches 56 MB)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[corpus]'
+	$(BIN)/pytest tests/corpus
 
 bench: $(READY) ## start-up, memory, commit time (figures: bench/README.md)
 	$(BIN)/python bench/startup.py
