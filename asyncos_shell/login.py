@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import asyncio
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -81,6 +82,7 @@ async def serve_session(appliance: Appliance, registry: Registry, terminal: Shel
         terminal.write(f"{TOO_MANY}\n")
         await terminal.drained()
         return 1
+    idle: asyncio.Task[None] | None = None
     who = {"pid": session.pid, "user": session.user, "remote": session.remote}
     logins, now = appliance.accounts.logins, appliance.clock.now
     try:
@@ -89,9 +91,13 @@ async def serve_session(appliance: Appliance, registry: Registry, terminal: Shel
         if entrance.service is None:
             _log_console_login(appliance)
         appliance.logs.event("cli.login", session=entrance.title, **who)
+        if entrance.line is None:
+            idle = asyncio.create_task(_end_when_idle(session, logins.open[session.pid]))
         shell = Shell(session, terminal, registry, line=entrance.line, comments=entrance.comments)
         return await shell.run(greeting(session, previous) if entrance.greets else "")
     finally:
+        if idle:
+            idle.cancel()
         terminal.on_input = None
         appliance.close_session(session)
         logins.ended(session.pid, now())
@@ -105,3 +111,16 @@ def _log_console_login(appliance: Appliance) -> None:
 
 def _note_input(login: Login, now: datetime) -> None:
     login.last_input = now
+
+
+async def _end_when_idle(session: Session, login: Login) -> None:
+    """Until nothing has been typed for the time that the running configuration allows; also while a command runs."""
+    clock = session.appliance.clock
+    while True:
+        minutes = session.appliance.running()[1].admin_access.cli_timeout
+        end = login.last_input + timedelta(minutes=minutes)
+        if clock.now() >= end:
+            break
+        await clock.sleep_until(end)
+    if session.on_close:
+        session.on_close(f"Your session has timed out after {minutes} minutes of inactivity.")

@@ -381,6 +381,35 @@ async def test_the_fifty_first_session_is_turned_away(service: Service) -> None:
     await until(lambda: service.idle)
 
 
+@pytest.mark.parametrize("term", ["vt100", None])
+@pytest.mark.parametrize("typed", [b"", b"ask\r", b"wait\r"])
+async def test_an_idle_session_ends(service: Service, term: str | None, typed: bytes) -> None:
+    clock = service.appliance.clock
+    async with service.connected() as connection:
+        process = await shell(connection, term)
+        await until_output(process, PROMPT)
+        await clock.advance(29 * 60)
+        process.stdin.write(b"date\r")
+        await until_output(process, PROMPT)
+        await clock.advance(29 * 60)
+        process.stdin.write(typed)
+        await until_output(process, {b"": b"", b"ask\r": b"[]> ", b"wait\r": b"waiting\r\n" if term else b"waiting\n"}[typed])
+        await clock.advance((1 if not typed else 30) * 60)
+        rest, status = await finished(process)
+        assert rest.replace(b"\r", b"").endswith(b"Your session has timed out after 30 minutes of inactivity.\n")
+        assert status == 1
+    await until(lambda: service.idle)
+
+
+async def test_an_exec_request_is_never_idle(service: Service) -> None:
+    async with service.connected() as connection:
+        process = await connection.create_process("ask", encoding=None)
+        await until_output(process, b"[]> ")
+        await service.appliance.clock.advance(3600)
+        process.stdin.write(b"late\n")
+        assert await finished(process) == (b"You said: late\n", 0)
+
+
 async def test_200_parallel_sessions_leave_no_task_and_no_memory(service: Service) -> None:
     before = asyncio.all_tasks()
 
