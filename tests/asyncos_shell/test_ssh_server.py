@@ -407,7 +407,7 @@ async def test_an_exec_request_is_never_idle(service: Service) -> None:
         await until_output(process, b"[]> ")
         await service.appliance.clock.advance(3600)
         process.stdin.write(b"late\n")
-        assert await finished(process) == (b"You said: late\n", 0)
+        assert await finished(process) == (b"\nYou said: late\n", 0)
 
 
 async def test_200_parallel_sessions_leave_no_task_and_no_memory(service: Service) -> None:
