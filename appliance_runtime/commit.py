@@ -174,6 +174,7 @@ class Committer:
             await prepared.abort()
             raise CommitRefused(f"The configuration could not be saved: {error}") from error
         await prepared.apply()
+        appliance.vault.keep(wanted)
         return Committed(generation=generation, warnings=self._warnings(running, config, now))
 
     def _warnings(self, before: Config, after: Config, now: datetime) -> tuple[str, ...]:

@@ -60,6 +60,11 @@ class SealedVault:
         """Take the sealed values of a configuration into memory."""
         self._sealed = self.store.sealed(references)
 
+    def keep(self, references: Iterable[SecretRef]) -> None:
+        """Forget what the running configuration does not need any more."""
+        wanted = set(references)
+        self._sealed = {ref: sealed for ref, sealed in self._sealed.items() if ref in wanted}
+
     def close(self, values: Mapping[SecretRef, bytes]) -> dict[SecretRef, bytes]:
         """Seal new values for the store."""
         return {ref: self.seal.close(ref, value) for ref, value in values.items()}
