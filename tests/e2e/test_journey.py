@@ -207,6 +207,7 @@ def test_five_dialogs_one_commit_and_real_mail(
         assert person.finish() == (0 if way == "ssh with a terminal" else 1), "two answers were refused"
     check_texts(person.shown, echoed=int(way == "ssh with a terminal"))
     check_mail(program, authority, partner, tmp_path)
+    check_secrets(program, tmp_path)
 
 
 def check_texts(shown: str, echoed: int) -> None:
@@ -254,6 +255,17 @@ def check_mail(program: Program, authority: Authority, partner: Postfix, folder:
     assert len(alerts) == 1 and alert in alerts[0], alerts
     rows = [row.split() for row in program.batch("status").stdout.splitlines()]
     assert ["Active", "Recipients", "1"] in rows, "the message to the untrusted peer is still queued"
+
+
+def check_secrets(program: Program, folder: Path) -> None:
+    """No key and no passphrase in any file of the appliance, log, queue and store included, nor in its command line."""
+    secrets = [(folder / f"{name}.key").read_bytes().splitlines()[5] for name in ("pages.example.com", "spare.example.com")]
+    secrets += [b"horse-staple", b"correct-horse-battery", b"PRIVATE KEY"]
+    files = [path for path in program.state.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    for path in [*files, Path(f"/proc/{program.process.pid}/cmdline")]:
+        content = path.read_bytes()
+        assert not [secret for secret in secrets if secret in content], path
 
 
 def mail_with(mailbox: str, text: str) -> str:
