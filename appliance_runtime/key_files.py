@@ -1,8 +1,9 @@
 """PKCS#12 files and private keys that come from outside, read and made in a process of their own (certconfig.md 4.3, 4.4).
 
 What a passphrase is stretched with, and the check of a long RSA key, takes seconds during which the library does not let
-go of the interpreter: in a thread it would stop the event loop. The process gets its request on standard input and is
-ended when it takes too long; whatever becomes of it, the file counts as unreadable and the appliance goes on.
+go of the interpreter: in a thread it would stop the event loop. What a file costs may show only when it is decrypted: a bag
+inside a bag may ask for any number of iterations, a key may have a modulus of 100,000 bits. So the process has limits of time
+and memory. It gets its request on standard input; whatever becomes of it, the file counts as unreadable and the appliance goes on.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import base64
 import json
 import os
+import resource
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from typing import Any
@@ -25,7 +27,10 @@ from appliance_state.certificates.problem import NOT_PKCS12, CertificateProblem
 AT_ONCE = 2
 LIMIT = 60.0
 """seconds of real time; the most work that is accepted takes about a tenth of it"""
-_PROGRAM = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from appliance_runtime.key_files import main; main()"
+CPU_LIMIT = 20
+"""seconds of computing"""
+MEMORY_LIMIT = 2 * 1024 * 1024 * 1024
+_PROGRAM = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from appliance_runtime.key_files import main; main(*sys.argv[2:])"
 
 Message = dict[str, Any]
 
@@ -49,7 +54,7 @@ class KeyFiles:
         return base64.b64decode((await self._ask(request))["data"])
 
     async def open_private_key(self, text: str, passphrase: str | None = None) -> PrivateKeyTypes:
-        """As `read_private_key`. Errors: NotReadable, PassphraseNeeded."""
+        """As `read_private_key`. Errors: NotReadable, PassphraseNeeded, CertificateProblem."""
         answer = await self._ask({"work": "key", "text": text, "passphrase": passphrase})
         if answer.get("passphrase_needed"):
             raise PassphraseNeeded
@@ -60,7 +65,7 @@ class KeyFiles:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ASYNCOS_SHELL_")}
         async with self._slots:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-c", _PROGRAM, json.dumps(sys.path),
+                sys.executable, "-I", "-c", _PROGRAM, json.dumps(sys.path), str(CPU_LIMIT), str(MEMORY_LIMIT),
                 stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment, start_new_session=True,
             )  # fmt: skip
             try:
@@ -83,8 +88,10 @@ class KeyFiles:
         return answer
 
 
-def main() -> None:
-    """The process: one request, one answer."""
+def main(seconds: str, octets: str) -> None:
+    """The process: one request, one answer. Keys never get into a core file."""
+    for kind, limit in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_CPU, int(seconds)), (resource.RLIMIT_AS, int(octets))):
+        resource.setrlimit(kind, (limit, limit))
     json.dump(answer_to(json.load(sys.stdin)), sys.stdout)
 
 

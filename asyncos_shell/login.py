@@ -11,8 +11,8 @@ from attrs import frozen
 from appliance_runtime.clock import short_date
 from appliance_runtime.login_history import Login
 from appliance_runtime.sessions import Session, TooManySessions
+from appliance_state.certificates.banners import demo_warning
 from asyncos_shell.shell import Shell, ShellTerminal
-from commands.certconfig.banner import demo_warning
 from commands.registry import Registry
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from appliance_runtime.clock import monotonic
 from appliance_runtime.sessions import TooManySessions
-from appliance_runtime.web.demo_warning import demo_warning
 from appliance_runtime.web.requests import is_foreign, local_path, read_form
 from appliance_runtime.web.visit import Visit
+from appliance_state.certificates.banners import demo_sentences
 
 HOME = "/monitor/overview"
 COOKIE = "sid"
@@ -76,7 +76,7 @@ async def submit(visit: Visit) -> Response:
         return login_page(visit, error=TOO_MANY, referrer=referrer, username=username, status=503)
     if visit.web is not None:
         visit.site.sessions.end(visit.web)
-    if warning := demo_warning(visit.config):
+    if warning := " ".join(demo_sentences(visit.config)):
         web.warnings.append(warning)
     response = RedirectResponse(referrer or HOME, 302)
     response.set_cookie(COOKIE, web.cookie, httponly=True, samesite="lax", secure=visit.secure)

@@ -8,12 +8,18 @@ are added up, wherever they stand, so that a file of many bags costs no more tha
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from appliance_state.certificates.der import INTEGER, OCTET_STRING, OCTET_STRING_IN_PIECES, Element, elements
 
 MAX_ITERATIONS = 10_000_000
 _MAX_ELEMENTS = 200_000
 _MAX_DEPTH = 64
+
+
+def longest_number(data: bytes) -> int:
+    """Octets of the longest INTEGER of an encoding, however deep it stands. Errors: TooMuchWork."""
+    return max((len(element.content) for found in _levels(data) for element in found if element.tag == INTEGER), default=0)
 
 
 class TooMuchWork(Exception):
@@ -28,7 +34,12 @@ def check_work(data: bytes) -> None:
 
 def iterations(data: bytes) -> int:
     """All iterations that `data` asks for. What is no encoding asks for none. Errors: TooMuchWork."""
-    total = seen = 0
+    return sum(map(_asked_for, _levels(data)))
+
+
+def _levels(data: bytes) -> Iterator[list[Element]]:
+    """The elements of an encoding, those of one level together; strings that hold an encoding are opened. Errors: TooMuchWork."""
+    seen = 0
     waiting = [(data, 0, len(data), 0)]
     while waiting:
         buffer, start, end, depth = waiting.pop()
@@ -41,14 +52,13 @@ def iterations(data: bytes) -> int:
                     raise TooMuchWork
         except ValueError:
             continue  # octets that hold no structure
-        total += _asked_for(found)
+        yield found
         for element in found:
             if element.tag == OCTET_STRING_IN_PIECES:
                 whole = _whole(element)
                 waiting.append((whole, 0, len(whole), depth + 1))
             elif element.constructed or element.tag == OCTET_STRING:
                 waiting.append((buffer, element.start, element.end, depth + 1))
-    return total
 
 
 def _whole(element: Element) -> bytes:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-from appliance_state.certificates.derivation import TooMuchWork, check_work
+from appliance_state.certificates.derivation import TooMuchWork, check_work, longest_number
 from appliance_state.certificates.pem import NotReadable, blocks
 from appliance_state.certificates.problem import KEY_KIND, CertificateProblem
 
@@ -45,7 +45,8 @@ def read_private_key(text: str, passphrase: str | None = None) -> PrivateKeyType
     """The first private key of a PEM text: PKCS#8, PKCS#1 or SEC1. May take seconds without letting go of the interpreter:
     `appliance_runtime.key_files` does it apart.
 
-    Errors: NotReadable; PassphraseNeeded when it is encrypted and `passphrase` is None.
+    Errors: NotReadable; PassphraseNeeded when it is encrypted and `passphrase` is None; CertificateProblem for one that is
+    so long that checking it would take minutes.
     """
     block = next((block for block in blocks(text) if block.label in KEY_LABELS), None)
     if block is None or block.body is None:
@@ -60,6 +61,8 @@ def read_private_key(text: str, passphrase: str | None = None) -> PrivateKeyType
     try:
         if not headers:
             check_work(block.octets())
+        if not encrypted and longest_number(block.octets()) > MAX_RSA_BITS // 8 + 1:
+            raise CertificateProblem(KEY_KIND)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return serialization.load_pem_private_key(pem.encode("ascii"), octets(passphrase or "") if encrypted else None)

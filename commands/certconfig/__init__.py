@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from appliance_runtime.sessions import Session
+from appliance_state.certificates.banners import banner
 from commands.certconfig import authorities, certificate, crl
-from commands.certconfig.banner import banner
 from commands.certconfig.batch import USAGE, batch
 from commands.dialog import Conversation
 from commands.menu import Menu

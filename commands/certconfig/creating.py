@@ -146,7 +146,8 @@ async def paste(talk: Conversation, session: Session) -> None:
     leaf, chain = await paste_leaf(talk)
     if name is None:
         name = await free_name(talk, session, name_after(leaf))
-    key = await paste_key(talk, session)
+    with refusing():
+        key = await paste_key(talk, session)
     if not belongs(key, leaf):
         raise Refused(KEY_MISMATCH)
     with refusing():

@@ -66,7 +66,7 @@ async def paste_leaf(talk: Conversation) -> tuple[x509.Certificate, list[x509.Ce
 
 
 async def paste_key(talk: Conversation, session: Session) -> PrivateKeyTypes:
-    """A private key; an encrypted one asks for its passphrase."""
+    """A private key; an encrypted one asks for its passphrase. Errors: CertificateProblem for one that nobody can use."""
     while True:
         text = await talk.paste("Paste private key in PEM format (end with '.'):", key="key")
         if not text.strip():

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from appliance_runtime import key_files
 from appliance_runtime.key_files import KeyFiles
+from appliance_state.certificates.derivation import check_work
 from appliance_state.certificates.keys import PassphraseNeeded, belongs
 from appliance_state.certificates.pem import NotReadable
 from appliance_state.certificates.pkcs12 import KeyPair, read_pkcs12
 from appliance_state.certificates.problem import KEY_KIND, NO_KEY, NOT_PKCS12, CertificateProblem
+from tests.support.bombs import endless_rsa_key, hidden_iterations
 from tests.support.lab_ca import issue, issuing, mail_leaf, openssl, pkcs12_by_openssl, rsa_key
 
 LEAF = mail_leaf()
@@ -92,3 +95,30 @@ async def test_who_leaves_takes_the_process_along(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await work
     assert children() == before
+
+
+@pytest.mark.parametrize(("iterations", "ends_by_itself"), [(1000, True), (2_000_000_000, False)])
+async def test_iterations_that_show_only_when_decrypted(monkeypatch: pytest.MonkeyPatch, iterations: int, ends_by_itself: bool) -> None:
+    data = hidden_iterations("secret", iterations)
+    check_work(data)
+    monkeypatch.setattr(key_files, "CPU_LIMIT", 1)
+    before = children()
+    began = monotonic()
+    with pytest.raises(CertificateProblem, match=r"corrupt PKCS#12 file|does not contain a private key"):
+        await KeyFiles().open_pkcs12(data, "secret")
+    assert monotonic() - began < 30 and children() == before
+    assert ends_by_itself or monotonic() - began > 0.5, "the bomb did not go off, so this proves nothing"
+
+
+async def test_a_key_of_absurd_length() -> None:
+    began = monotonic()
+    with pytest.raises(CertificateProblem) as caught:
+        await KeyFiles().open_private_key(endless_rsa_key())
+    assert str(caught.value) == KEY_KIND and monotonic() - began < 10
+
+
+async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    data = pkcs12_by_openssl(tmp_path, LEAF, "secret")
+    monkeypatch.setattr(key_files, "MEMORY_LIMIT", 1024 * 1024)
+    with pytest.raises(CertificateProblem, match="corrupt PKCS#12 file"):
+        await KeyFiles().open_pkcs12(data, "secret")

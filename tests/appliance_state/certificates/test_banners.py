@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from appliance_state.certificates.banners import banner, demo_sentences, demo_warning
+from appliance_state.certificates.usage import demo_purposes
 from appliance_state.model import Config
 from appliance_state.model.destinations import DestinationGlobals
 from appliance_state.model.ldap import Ldap
 from appliance_state.model.listeners import ListenerType, new_listener
 from appliance_state.table import Table
-from commands.certconfig.banner import banner, demo_purposes, demo_warning
 
 
 def bound(receiving: str, delivery: str, https: str, ldaps: str) -> Config:
@@ -48,14 +49,15 @@ def test_one_purpose() -> None:
 
 def test_two_purposes() -> None:
     warning = demo_warning(bound("Demo", "mail", "mail", "Demo"))
-    assert warning is not None and warning.startswith("You are currently using a demo certificate/key for receiving and LDAPS.\n")
+    assert warning.startswith("You are currently using a demo certificate/key for receiving and LDAPS.\n")
 
 
 def test_one_own_certificate() -> None:
     assert banner(bound("mail", "mail", "MAIL", "mail")) == (
         "Currently using one certificate/key for receiving, delivery, HTTPS management\naccess, and LDAPS."
     )
-    assert demo_warning(bound("mail", "mail", "mail", "mail")) is None
+    assert demo_warning(bound("mail", "mail", "mail", "mail")) == ""
+    assert demo_sentences(bound("mail", "mail", "mail", "mail")) == ()
 
 
 def test_several_own_certificates() -> None:
