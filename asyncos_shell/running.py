@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import resource
 import sys
 
 from attrs import define, field
@@ -21,6 +23,8 @@ FAREWELL_SECONDS = 2.0
 SECOND_KEY_AFTER = 3.0
 """seconds from the start to the making of the slow host key"""
 SHUTTING_DOWN = "The appliance is shutting down."
+OPEN_FILES = 65536
+"""more than the largest settings need: 10,000 connections out, as many in, and sessions"""
 ENDED = "The appliance has ended this session."
 
 
@@ -35,6 +39,7 @@ class Running:
     @classmethod
     async def start(cls, options: StartOptions) -> Running:
         """Errors: Locked, StartFailed. Remarks about the start, a generated passphrase among them, go to standard error."""
+        _allow_open_files()
         appliance = await Appliance.open(options)
         for remark in (*appliance.notes, *_first_passphrase(appliance)):
             print(remark, file=sys.stderr, flush=True)
@@ -80,3 +85,12 @@ def _first_passphrase(appliance: Appliance) -> list[str]:
         f'First start: the passphrase of the user "admin" is {appliance.generated_passphrase}',
         'It is shown only this once. Change it with the command "passphrase".',
     ]
+
+
+def _allow_open_files() -> None:
+    """As many as the system lets this process have; the usual soft limit is meant for programs that use `select`."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

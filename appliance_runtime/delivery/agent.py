@@ -91,6 +91,8 @@ class DeliveryAgent:
         self._opener = Opener(logs=logs, authentication=self._authentication, tls_slots=tls_slots, scale=net_timeout_scale)
         self._sources = Sources(asyncio.get_running_loop().time)
         self._domains: dict[str, DestinationDelivery] = {}
+        self.resting: set[DestinationDelivery] = set()
+        """those that may have an idle connection"""
         self._anchors: tuple[tuple[bytes, ...], TrustAnchors] | None = None
         self._turns: Counter[str] = Counter()
 
@@ -104,7 +106,7 @@ class DeliveryAgent:
         self.stopping = True
         self.queue.on_ready = None
         for destination in self._domains.values():
-            destination.leave()
+            destination.settings_changed()
         tasks = [task for destination in self._domains.values() for task in destination.tasks]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=seconds)
@@ -118,7 +120,7 @@ class DeliveryAgent:
         self._slots.review()
         self._tls_slots.review()
         for destination in self._domains.values():
-            destination.leave()
+            destination.settings_changed()
 
     async def suspend(self, seconds: float) -> None:
         """Deliveries to further domains are suspended: what is under way gets `seconds`, then its connections are dropped."""
@@ -126,7 +128,7 @@ class DeliveryAgent:
             self._set_aside(domain)
         concerned = [destination for destination in self._domains.values() if self.suspended(destination.domain)]
         for destination in concerned:
-            destination.leave()
+            destination.settings_changed()
         tasks = [task for destination in concerned for task in destination.tasks]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=seconds)
@@ -195,11 +197,11 @@ class DeliveryAgent:
         """A connection is open, or mail is on its way."""
         return any(destination.tasks for destination in self._domains.values())
 
-    async def take_place(self) -> None:
-        await self._slots.take()
+    async def take_place(self, domain: str) -> None:
+        await self._slots.take(domain)
 
-    def give_place(self) -> None:
-        self._slots.give()
+    def give_place(self, domain: str) -> None:
+        self._slots.give(domain)
 
     def turn(self, what: str) -> int:
         """Counts up for each connection, from a random start: for what takes turns. `what`: domain of a route, or SOURCE."""
@@ -229,8 +231,8 @@ class DeliveryAgent:
         destination.wake()
 
     def _make_room(self) -> None:
-        for destination in self._domains.values():
-            destination.leave()
+        while self.resting:
+            self.resting.pop().leave()
 
     def _anchors_of(self, snapshot: Snapshot) -> TrustAnchors:
         """Parsed once for as long as the lists stay the same."""

@@ -14,6 +14,7 @@ from typing import TypeVar
 from attrs import define, field
 
 from appliance_runtime.delivery import tlsa
+from appliance_runtime.delivery.limits import Slots
 from appliance_runtime.delivery.target import Target
 from appliance_runtime.delivery.verify import TOO_SLOW, Kind, Reference, Result, Rules, TrustAnchors, verify
 from appliance_runtime.snapshot import Snapshot
@@ -22,6 +23,7 @@ from appliance_state.model.destinations import TlsSupport
 T = TypeVar("T")
 
 SECONDS = 5.0
+THREADS = 4
 
 
 @define(eq=False, kw_only=True)
@@ -31,7 +33,9 @@ class Authentication:
     now: Callable[[], datetime]
     anchors: Callable[[Snapshot], TrustAnchors]
     ptr: Callable[[str], Awaitable[str | None]]
-    _threads: ThreadPoolExecutor = field(factory=lambda: ThreadPoolExecutor(4, "verification"))
+    _threads: ThreadPoolExecutor = field(factory=lambda: ThreadPoolExecutor(THREADS, "verification"))
+    _places: Slots = field(factory=lambda: Slots(lambda: THREADS, reserve=1 / THREADS))
+    """threads, of which the last one is never for the same domain as all others"""
 
     async def verified(self, target: Target, chain: list[bytes]) -> Result:
         """By the rule of the target's level."""
@@ -49,11 +53,11 @@ class Authentication:
     async def matched(self, target: Target, chain: Sequence[bytes]) -> tlsa.Match:
         """By the TLSA records of the target."""
         too_slow = tlsa.Match(text=f"TLSA records of {target.dane.base}: {TOO_SLOW}")
-        return await self._within_limit(lambda: tlsa.match(target.dane.records, self._peer(target, chain)), too_slow)
+        return await self._within_limit(target.domain, lambda: tlsa.match(target.dane.records, self._peer(target, chain)), too_slow)
 
     async def outcomes(self, target: Target, chain: Sequence[bytes]) -> list[tlsa.Outcome]:
         """What each record that counts says; empty when that took too long."""
-        return await self._within_limit(lambda: list(tlsa.outcomes(target.dane.published, self._peer(target, chain))), [])
+        return await self._within_limit(target.domain, lambda: list(tlsa.outcomes(target.dane.published, self._peer(target, chain))), [])
 
     def shut_down(self) -> None:
         """Work still under way ends on its own."""
@@ -63,7 +67,9 @@ class Authentication:
         ssl_settings = target.snapshot.config.ssl
         rules = Rules(hosted=hosted, x509_check=ssl_settings.peer_cert_x509, fqdn_check=ssl_settings.peer_cert_fqdn)
         anchors, now = self.anchors(target.snapshot), self.now()
-        return await self._within_limit(lambda: verify(chain, anchors, rules, references, now), Result(ok=False, text=TOO_SLOW))
+        return await self._within_limit(
+            target.domain, lambda: verify(chain, anchors, rules, references, now), Result(ok=False, text=TOO_SLOW)
+        )
 
     def _peer(self, target: Target, chain: Sequence[bytes]) -> tlsa.Peer:
         ssl_settings = target.snapshot.config.ssl
@@ -78,8 +84,12 @@ class Authentication:
             now=self.now(),
         )
 
-    async def _within_limit(self, work: Callable[[], T], otherwise: T) -> T:
+    async def _within_limit(self, domain: str, work: Callable[[], T], otherwise: T) -> T:
+        await self._places.take(domain)
+        future = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        # The thread goes on when nobody waits for it any more, so its place is free only when it has ended.
+        future.add_done_callback(lambda _: self._places.give(domain))
         try:
-            return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._threads, work), SECONDS)
+            return await asyncio.wait_for(asyncio.shield(future), SECONDS)
         except TimeoutError:
             return otherwise

@@ -43,9 +43,9 @@ class Unusable(Exception):
 class Slots(Protocol):
     """Places for connections in TLS."""
 
-    async def take(self) -> None: ...
+    async def take(self, owner: str) -> None: ...
 
-    def give(self) -> None: ...
+    def give(self, owner: str) -> None: ...
 
 
 @define(eq=False)
@@ -137,7 +137,7 @@ class Opener:
     def _give_back(self, connection: Connection) -> None:
         if connection.tls_slot:
             connection.tls_slot = False
-            self.tls_slots.give()
+            self.tls_slots.give(connection.target.domain)
 
     def _error(self, target: Target, dcid: int, source: Source, details: str, reason: str) -> None:
         self.logs.event(
@@ -162,7 +162,7 @@ class Opener:
         if "STARTTLS" not in connection.keywords:
             self._before_220(connection, policy, Step.NOT_OFFERED, "")
         elif policy.decide(Step.OFFERED) is Verdict.STARTTLS:
-            await self.tls_slots.take()
+            await self.tls_slots.take(connection.target.domain)
             connection.tls_slot = True
             await self._start_tls(connection, policy)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -34,8 +34,10 @@ if TYPE_CHECKING:
 
 SAME_ATTEMPT = timedelta(seconds=60)
 """how long a host that failed is left alone while mail flows to another one"""
-BUNDLE = 1000
-"""messages leased at a time when an attempt has failed"""
+BUNDLE = 50
+"""messages that are dealt with together when an attempt has failed"""
+MEANWHILE = 9
+"""for each moment that a failed attempt costs, so many for everything else: a dead domain with much mail delays no other"""
 UNLIMITED = 10_000
 ASIDE = timedelta(seconds=60)
 """how long a message over which a worker has crashed makes way for the others"""
@@ -67,9 +69,13 @@ class DestinationDelivery:
             self.grow()
 
     def leave(self) -> None:
-        """End idle connections, and a rest after a crash."""
+        """End idle connections."""
         while self._tell(work=False):
             pass
+
+    def settings_changed(self) -> None:
+        """End idle connections, whose settings are old, and a rest: what has crashed may do better now."""
+        self.leave()
         self._rested.set()
 
     @property
@@ -199,13 +205,12 @@ class DestinationDelivery:
         now = self.agent.clock.now()
         config = self.agent.live().config
         young: Batch = []
+        expired: Batch = []
         for message in batch:
-            if too_old(effective_profile(config, settings, message.bounce_profile), message.received, now):
-                worker.message = message
-                await self.agent.results.expire(message, settings)
-                worker.message = None
-            else:
-                young.append(message)
+            old = too_old(effective_profile(config, settings, message.bounce_profile), message.received, now)
+            (expired if old else young).append(message)
+        if expired:
+            await self._together(worker, expired, lambda message: self.agent.results.expire(message, settings))
         until = self.windows.full(settings, "", now) if settings.limit_type is LimitType.HOST else None
         if until is None:
             return young
@@ -240,13 +245,34 @@ class DestinationDelivery:
     async def fail(self, worker: Worker, attempt: Attempt, batch: Batch, failure: Failure, dcid: int) -> None:
         """The attempt has failed, for everything that was due when it began."""
         self._attempt = None
+        ended, loop = self.agent.clock.now(), asyncio.get_running_loop()
         alarm = attempt.alarm(self.domain)
         if alarm is not None:
             self.agent.alerts.raise_(alarm.id, self.domain, alarm.alert_class, "Warning", alarm.text)
-        while batch:
-            for message in batch:
-                failures = {recipient.rid: failure for recipient in message.recipients}
-                worker.message = message
-                await self.agent.results.failed(message, failures, dcid, attempt.settings)
-                worker.message = None
+
+        async def record(message: QueuedMessage) -> None:
+            failures = {recipient.rid: failure for recipient in message.recipients}
+            await self.agent.results.failed(message, failures, dcid, attempt.settings, ended)
+
+        while batch and not self.agent.stopping:
+            begun = loop.time()
+            await self._together(worker, batch, record)
             batch = await self.sift(worker, self.lease(worker, BUNDLE, attempt.started), attempt.settings)
+            if batch:
+                await asyncio.sleep(MEANWHILE * (loop.time() - begun))
+        self.release(batch)
+
+    async def _together(self, worker: Worker, batch: Batch, work: Callable[[QueuedMessage], Awaitable[None]]) -> None:
+        """For all messages at once, so that they share a commit. Errors: the first one; its message is the one at fault."""
+
+        async def one(message: QueuedMessage) -> None:
+            try:
+                await work(message)
+            except BaseException:
+                worker.message = worker.message or message
+                raise
+
+        outcomes = await asyncio.gather(*map(one, batch), return_exceptions=True)
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome

@@ -6,7 +6,7 @@ At a limit mail waits; waiting is no attempt.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -17,43 +17,78 @@ from appliance_state.model.destinations import Destination, LimitType
 
 @define(eq=False)
 class Slots:
-    """At most `limit()` holders at a time, which may change; the others wait their turn. `on_wait`: called when one must wait."""
+    """At most `limit()` places, which may change, are taken at a time; who finds none waits, and owners take turns.
+
+    One owner, such as a destination domain, is never given the last `reserve` of the places, rounded down: a peer that holds
+    its connections for long delays no other destination. `on_wait`: called when somebody must wait.
+    """
 
     limit: Callable[[], int]
     on_wait: Callable[[], None] = lambda: None
+    reserve: float = 0.1
     held: int = 0
-    _waiting: deque[asyncio.Future[None]] = field(factory=deque)
+    _owned: Counter[str] = field(factory=Counter)
+    _waiting: dict[str, deque[asyncio.Future[None]]] = field(factory=dict)
+    """by owner, the one whose turn it is first"""
 
     @property
     def wanted(self) -> bool:
         """Somebody waits."""
         return bool(self._waiting)
 
-    async def take(self) -> None:
-        if self.held < self.limit() and not self._waiting:
-            self.held += 1
+    async def take(self, owner: str) -> None:
+        # When there is room, nobody waits who may have it.
+        if owner not in self._waiting and self._room(owner):
+            self._give_to(owner)
             return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
+        self._waiting.setdefault(owner, deque()).append(place)
         self.on_wait()
         try:
             await place
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled():
-                self.give()
-            else:
-                self._waiting.remove(place)
+            if place.cancelled():
+                self._forget(owner, place)
+            else:  # it was given at the same moment
+                self.give(owner)
             raise
 
-    def give(self) -> None:
+    def give(self, owner: str) -> None:
+        """Give a place back."""
         self.held -= 1
+        self._owned[owner] -= 1
+        if not self._owned[owner]:
+            del self._owned[owner]
         self.review()
 
     def review(self) -> None:
         """Let in as many as the limit allows: after a place was given back, or the limit has changed."""
-        while self._waiting and self.held < self.limit():
-            self.held += 1
-            self._waiting.popleft().set_result(None)
+        while self.held < self.limit():
+            owner = next((one for one in self._waiting if self._room(one)), None)
+            if owner is None:
+                return
+            places = self._waiting.pop(owner)
+            place = places.popleft()
+            if not place.done():  # else whoever waited has just been cancelled
+                self._give_to(owner)
+                place.set_result(None)
+            if places:
+                self._waiting[owner] = places  # at the end of the line
+
+    def _forget(self, owner: str, place: asyncio.Future[None]) -> None:
+        places = self._waiting.get(owner)
+        if places is not None and place in places:
+            places.remove(place)
+            if not places:
+                del self._waiting[owner]
+
+    def _room(self, owner: str) -> bool:
+        limit = self.limit()
+        return self.held < limit and self._owned[owner] < limit - int(limit * self.reserve)
+
+    def _give_to(self, owner: str) -> None:
+        self.held += 1
+        self._owned[owner] += 1
 
 
 @define(eq=False)

@@ -36,10 +36,10 @@ class _Unlogged:
 
 
 class _Unlimited:
-    async def take(self) -> None:
+    async def take(self, owner: str) -> None:
         """A probe waits for nobody."""
 
-    def give(self) -> None:
+    def give(self, owner: str) -> None:
         """And has taken nothing."""
 
 

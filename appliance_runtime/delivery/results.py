@@ -85,10 +85,12 @@ class Results:
 
     # -- failed -------------------------------------------------------------------------------------------------------
 
-    async def failed(self, message: QueuedMessage, failures: Mapping[int, Failure], dcid: int, settings: Destination) -> None:
-        """Recipients by RID with what was wrong; ends one attempt for each of them."""
+    async def failed(
+        self, message: QueuedMessage, failures: Mapping[int, Failure], dcid: int, settings: Destination, ended: datetime | None = None
+    ) -> None:
+        """Recipients by RID with what was wrong; ends one attempt for each of them, now or at `ended`."""
         profile = effective_profile(self.live().config, settings, message.bounce_profile)
-        now = self.clock.now()
+        now = ended or self.clock.now()
         bounced: list[tuple[QueuedRecipient, Failure]] = []
         delayed: list[tuple[QueuedRecipient, Failure]] = []
         for recipient in message.recipients:

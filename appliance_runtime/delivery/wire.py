@@ -423,8 +423,11 @@ class Wire(asyncio.Protocol):
 async def connect(address: tuple[str, int], scale: float, source: str | None) -> Wire:
     """Open a connection to a real address. `source`: own address to bind. Errors: Lost with the system's text."""
     loop = asyncio.get_running_loop()
-    # With the protocol named, asyncio sets TCP_NODELAY. Made here, because asyncio looks addresses up that are none to look up.
-    connecting = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        # With the protocol named, asyncio sets TCP_NODELAY. Made here, because asyncio looks up what is an address already.
+        connecting = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    except OSError as error:  # too many open files
+        raise Lost(tls_error_text(error)) from error
     try:
         connecting.setblocking(False)
         if source:

@@ -166,7 +166,7 @@ class Worker:
             agent.logs.event("dcid.dane_not_used", dcid=0, reason=step.not_used)
         destination.at_address[step.address] += 1
         try:
-            await agent.take_place()
+            await agent.take_place(destination.domain)
         except BaseException:
             destination.connection_ended(step.address)
             raise
@@ -175,7 +175,7 @@ class Worker:
             support = attempt.settings.tls_support or TlsSupport.NO
             return await agent.open(destination.domain, step, support, attempt.snapshot, dcid)
         except BaseException as error:
-            agent.give_place()
+            agent.give_place(destination.domain)
             destination.connection_ended(step.address)
             if not isinstance(error, Unusable):
                 raise
@@ -234,7 +234,7 @@ class Worker:
             self.connection = None
             self._carried = 0
             self._destination.connection_ended(connection.target.address)
-            self._agent.give_place()
+            self._agent.give_place(self._destination.domain)
 
     def _fresh(self, attempt: Attempt, connection: Connection) -> bool:
         """Whether the connection may carry another message."""
@@ -263,6 +263,7 @@ class Worker:
         timer = loop.call_later(IDLE * agent.scale, end)
         connection.wire.on_input = end
         idle.append(work)
+        agent.resting.add(self._destination)
         try:
             return await work
         finally:

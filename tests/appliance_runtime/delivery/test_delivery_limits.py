@@ -18,11 +18,11 @@ async def test_places_are_given_in_order_and_follow_the_limit() -> None:
     limit = [1]
     called: list[int] = []
     slots = Slots(lambda: limit[0], lambda: called.append(1))
-    await slots.take()
+    await slots.take("d")
     order: list[str] = []
 
     async def take(name: str) -> None:
-        await slots.take()
+        await slots.take("d")
         order.append(name)
 
     tasks = [asyncio.ensure_future(take(name)) for name in "abc"]
@@ -30,28 +30,64 @@ async def test_places_are_given_in_order_and_follow_the_limit() -> None:
     assert (slots.held, slots.wanted, len(called)) == (1, True, 3)
     tasks[1].cancel()
     await asyncio.sleep(0)
-    slots.give()
+    slots.give("d")
     await asyncio.sleep(0)
     assert order == ["a"]
     limit[0] = 2
     slots.review()
     await asyncio.sleep(0)
     assert order == ["a", "c"]
-    slots.give()
-    slots.give()
+    slots.give("d")
+    slots.give("d")
     assert (slots.held, slots.wanted) == (0, False)
 
 
 async def test_a_place_given_to_someone_who_has_just_left_is_not_lost() -> None:
     slots = Slots(lambda: 1)
-    await slots.take()
-    waiting = asyncio.ensure_future(slots.take())
+    await slots.take("d")
+    waiting = asyncio.ensure_future(slots.take("d"))
     await asyncio.sleep(0)
-    slots.give()
+    slots.give("d")
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert slots.held == 0
+
+
+async def test_owners_take_turns_and_none_gets_the_last_places() -> None:
+    slots = Slots(lambda: 20)
+    order: list[str] = []
+    tasks = []
+
+    async def take(owner: str) -> None:
+        await slots.take(owner)
+        order.append(owner)
+
+    for owner in ["slow"] * 30 + ["a"] * 3 + ["b"] * 2:
+        tasks.append(asyncio.ensure_future(take(owner)))
+    await asyncio.sleep(0)
+    assert order == ["slow"] * 18 + ["a"] * 2
+    assert (slots.held, slots.wanted) == (20, True)
+    for _ in range(3):
+        slots.give("slow")
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert order[20:] == ["slow", "a", "b"]
+    slots.give("a")
+    await asyncio.sleep(0)
+    assert order[23:] == ["slow"]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert not slots.wanted
+
+
+async def test_few_places_are_all_for_whoever_comes() -> None:
+    slots = Slots(lambda: 9)
+    async with asyncio.timeout(1):
+        for _ in range(9):
+            await slots.take("d")
+    assert slots.held == 9
 
 
 def limited(number: int, minutes: int = 5, **fields: object) -> Destination:
