@@ -187,6 +187,8 @@ async def test_fifty_swaps_under_load(place: Place) -> None:
             assert client.serial == fresh.certificate.serial_number == await https_serial(place)
             await client.quit()
             served.append(client.serial)
+            # Another commit reads the key that has been stored.
+            await person.done(f"deliveryconfig setup --max_concurrency={number + 1}", 'commit "" N')
     finally:
         load.ending = True
         await asyncio.gather(*clients)
