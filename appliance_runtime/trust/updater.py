@@ -50,7 +50,6 @@ MAX_MANIFEST = 65536
 PATIENCE = timedelta(hours=1)
 """how long a server may be unreachable before that is an alert"""
 NO_URL = "no update server is configured"
-OLD_PROTOCOLS = frozenset({"tlsv1", "tlsv1_1"})
 
 Raise = Callable[[str, str, str, str, str], None]
 
@@ -208,8 +207,7 @@ class Updater:
 
     def _encryption(self, config: Config) -> Encryption:
         """TLS as for outgoing mail, without a client certificate."""
-        methods = config.ssl.outbound_methods | (OLD_PROTOCOLS if config.ssl.other_client_tlsv10 else frozenset())
-        context = client_context(None, methods=methods, ciphers=config.ssl.outbound_ciphers)
+        context = client_context(None, methods=config.ssl.other_client_methods, ciphers=config.ssl.outbound_ciphers)
         if not config.updates.validate_certificates:
             return Encryption(context=context)
 

@@ -75,6 +75,30 @@ async def test_ciphers(place: Place, certificate: Path) -> None:
         assert await established(person, peer) == "sslv3 alert handshake failure."
 
 
+@pytest.mark.parametrize(
+    ("check", "common_name", "sha1", "text"),
+    [
+        ("peer_cert_fqdn", "mailhost", False, 'name "mailhost" is not a fully qualified domain name (commonName)'),
+        ("peer_cert_x509", "peer.test", True, "signature algorithm sha1WithRSAEncryption is not allowed (CN=peer.test)"),
+    ],
+)
+async def test_tlsverify_makes_the_checks(place: Place, tmp_path: Path, check: str, common_name: str, sha1: bool, text: str) -> None:
+    root = rsa_root("Lab RSA Root CA", now())
+    trust(place, root)
+    identity = root.issue(now(), common_name=common_name, dns_names=["peer.test"], sha1=sha1, rsa_bits=2048)
+    person = place.person()
+    await person.done("certconfig certauthority custom import roots.pem", 'commit "" Y')
+    async with openssl_peer(write(tmp_path, identity), *OLD) as peer:
+        line = f"tlsverify peer.test 127.0.0.1:{peer.port}"
+        output, failed = await person.batch(line)
+        assert not failed and output.endswith("TLS verification completed.\n"), output
+        screen = await person.type("sslconfig", check, "enable", "", "")
+        assert screen.rpartition("Choose the operation you want to perform:\n- DISABLE")[1], screen
+        await person.done('commit "" Y')
+        output, failed = await person.batch(line)
+        assert failed and f"\nCertificate verification error: {text}.\nTLS certificate not verified.\n" in output
+
+
 async def test_a_peer_with_a_key_of_1024_bits(place: Place, tmp_path: Path) -> None:
     weak = write(tmp_path, rsa_root("Lab CA", now()).issue(now(), dns_names=["peer.test"], rsa_bits=1024))
     async with openssl_peer(weak, *OLD) as peer:

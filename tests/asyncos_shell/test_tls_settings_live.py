@@ -65,6 +65,28 @@ async def test_versions(gateway: Gateway, purpose: str, methods: str) -> None:
     assert (await gateway.handshake(other, "-tls1_1", *OLD)).protocol == "", "the other service keeps its own versions"
 
 
+async def test_a_dialog_and_its_commit_turn_old_and_new_clients_round(gateway: Gateway) -> None:
+    """With the cipher list of the factory (tls-tools.md 6.2)."""
+
+    async def spoken() -> list[str]:
+        return [(await gateway.handshake("smtp", flag, *OLD)).protocol for flag in ("-tls1", "-tls1_3")]
+
+    assert await spoken() == ["", "TLSv1.3"]
+    person = gateway.place.person()
+    await person.type("sslconfig", "inbound", "1-3", "", "", "")
+    assert await spoken() == ["", "TLSv1.3"], "pending only"
+    await person.done('commit "" Y')
+    assert await spoken() == ["TLSv1", ""]
+    assert (await gateway.handshake("https", "-tls1", *OLD)).protocol == ""
+    assert (await gateway.handshake("https", "-tls1_3")).protocol == "TLSv1.3"
+
+
+async def test_one_cipher_only(gateway: Gateway) -> None:
+    await gateway.commit("sslconfig inbound --ciphers=ECDHE-RSA-AES256-GCM-SHA384")
+    for cipher, chosen in (("ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384"), ("ECDHE-RSA-AES128-GCM-SHA256", "")):
+        assert (await gateway.handshake("smtp", "-tls1_2", "-cipher", cipher)).cipher == chosen
+
+
 @pytest.mark.parametrize("purpose", ["gui", "inbound"])
 async def test_ciphers(gateway: Gateway, purpose: str) -> None:
     service = SERVICES[purpose]
