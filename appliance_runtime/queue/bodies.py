@@ -10,6 +10,7 @@ import threading
 import zlib
 from collections.abc import Sequence
 
+from appliance_runtime.queue import segments
 from appliance_runtime.queue.database import Database, is_damage
 from appliance_runtime.queue.envelope import Envelope
 from appliance_runtime.queue.errors import QueueError, UnreadableMessage
@@ -64,7 +65,7 @@ class StoredBodies:
 
     def read_rows(self, envelopes: Sequence[Envelope]) -> dict[int, bytes]:
         """By MID, the bodies that stand whole in the database; what cannot be read now is left out."""
-        wanted = {envelope.mid: envelope for envelope in envelopes if envelope.spool is None}
+        wanted = {envelope.mid: envelope for envelope in envelopes if envelope.spool is None and envelope.place is None}
         query = f"SELECT mid, body FROM message WHERE mid IN ({','.join('?' * len(wanted))})"
         try:
             with self._lock:
@@ -77,13 +78,15 @@ class StoredBodies:
     def set_aside(self, envelope: Envelope) -> str:
         """Keep a damaged message outside the queue; returns its name. Errors: OSError."""
         with self._lock:
-            return set_aside(self._places, self._database, envelope.mid, envelope.octets(), envelope.spool)
+            return set_aside(self._places, self._database, envelope.mid, envelope.octets(), envelope)
 
     def close(self) -> None:
         with self._lock:
             self._database.close()
 
     def _octets(self, envelope: Envelope) -> bytes:
+        if envelope.place is not None:
+            return segments.read(self._places.segments, envelope.place, envelope.size)
         if envelope.spool is not None:
             return (self._places.spool / envelope.spool).read_bytes()
         with self._lock:

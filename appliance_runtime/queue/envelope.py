@@ -1,7 +1,8 @@
 """Envelopes: what is handed to the queue, what delivery gets, and the octets in which an envelope is stored.
 
 A stored envelope is JSON in ASCII (addresses may hold any octet, kept as "surrogateescape" characters), so that it can be
-read without the body and survives every codec. `spool` names the file of a large body; None = the body is in the row.
+read without the body and survives every codec. `spool` names the file of a large body, `place` the segment of one
+of medium size; without them the body is in the row.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from datetime import datetime
 from attrs import frozen
 
 from appliance_runtime.queue.body import Body
+from appliance_runtime.queue.segments import Place
 
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -73,11 +75,13 @@ class Envelope:
     checksum: int
     """CRC-32 of the body"""
     spool: str | None
+    place: Place | None = None
+    """where a body of medium size is in a segment"""
     pause: int = 0
     """number of the pause of the work queue during which it was received; 0 = none"""
 
     @classmethod
-    def of(cls, message: NewMessage, pause: int = 0) -> Envelope:
+    def of(cls, message: NewMessage, place: Place | None = None, pause: int = 0) -> Envelope:
         body = message.body
         return cls(
             mid=message.mid,
@@ -91,6 +95,7 @@ class Envelope:
             size=body.size,
             checksum=body.checksum,
             spool=body.spool.name if body.spool else None,
+            place=place,
             pause=pause,
         )
 
@@ -109,6 +114,7 @@ class Envelope:
                 "size": self.size,
                 "checksum": self.checksum,
                 "spool": self.spool,
+                "place": (self.place.segment, self.place.offset) if self.place else None,
                 "pause": self.pause,
             }
         ).encode("ascii")
@@ -120,6 +126,8 @@ class Envelope:
             fields = json.loads(octets)
             fields["received"] = datetime.fromisoformat(fields["received"])
             fields["recipients"] = tuple(fields["recipients"])
+            if fields.get("place") is not None:
+                fields["place"] = Place(*fields["place"])
             return cls(**fields)
         except (KeyError, TypeError) as error:
             raise ValueError(f"not an envelope: {error}") from None

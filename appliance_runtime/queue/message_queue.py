@@ -14,6 +14,7 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from appliance_runtime.alerts.catalogue import Raise, disk_full, queue_corrupt
@@ -36,6 +37,7 @@ from appliance_runtime.queue.errors import QueueError, QueueFull, UnreadableMess
 from appliance_runtime.queue.numbers import Numbers, boot_id
 from appliance_runtime.queue.recovery import Places, recover
 from appliance_runtime.queue.schedule import Message, Recipient, Schedule
+from appliance_runtime.queue.segments import LEAST, Segments
 from appliance_runtime.queue.writer import Change, Writer
 
 __all__ = ["Body", "MessageQueue", "NewMessage", "QueueError", "QueueFull", "QueuedMessage", "QueuedRecipient", "UnreadableMessage"]
@@ -49,7 +51,7 @@ CACHE_LIMIT = 64 * 1024**2
 class MessageQueue:
     """Made by `open`. One for each directory at a time; the lock of the state directory sees to it."""
 
-    def __init__(self, places: Places, clock: Clock, database: Database, numbers: Numbers, schedule: Schedule) -> None:
+    def __init__(self, places: Places, clock: Clock, database: Database, numbers: Numbers, schedule: Schedule, segments: Segments) -> None:
         self.on_ready: Callable[[str], None] | None = None
         """called in the loop with a destination domain that has become due; `domains_due` tells what was so before"""
         self.pause = 0
@@ -62,7 +64,8 @@ class MessageQueue:
         self._cache = BodyCache(CACHE_LIMIT)
         self._stored = StoredBodies(places)
         self._loop = asyncio.get_running_loop()
-        self._writer = Writer(database, places.spool, self._loop)
+        self._segments = segments
+        self._writer = Writer(database, segments, places.spool, self._loop)
         self._ready: set[str] = set()
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at: datetime | None = None
@@ -94,7 +97,8 @@ class MessageQueue:
         except (OSError, sqlite3.Error) as error:
             database.close()
             raise QueueError(f"the queue cannot be opened: {error}") from error
-        queue = cls(places, clock, database, numbers, schedule)
+        placed = (place for message in schedule.messages.values() if (place := message.envelope.place))
+        queue = cls(places, clock, database, numbers, schedule, Segments(places.segments, placed))
         queue.pause = pause
         queue._damaged = damaged
         queue._set_alarm()
@@ -109,6 +113,7 @@ class MessageQueue:
         exact = [(RESERVE, (name, number)) for name, number in self._numbers.coming().items()]
         with contextlib.suppress(sqlite3.Error):  # as after a crash: the next run skips the rest of the blocks
             await asyncio.to_thread(self._database.transaction, exact)
+        await asyncio.to_thread(self._segments.close)
         self._stored.close()
         self._database.close()
         self._numbers.close()
@@ -167,11 +172,13 @@ class MessageQueue:
         if body.error is not None:
             settle(QueueFull(str(body.error)) if is_full(body.error) else QueueError(str(body.error)))
             return future
-        envelope = Envelope.of(message, self.pause if message.listener else 0)
+        place = self._segments.place(body.size) if body.spool is None and body.size >= LEAST else None
+        envelope = Envelope.of(message, place, self.pause if message.listener else 0)
         octets = envelope.octets()
-        row = (message.mid, octets, zlib.crc32(octets), None if body.spool else body.octets())
+        row = (message.mid, octets, zlib.crc32(octets), None if place or body.spool else body.octets())
+        free = partial(self._segments.free, place) if place else None
         try:
-            self._writer.submit(Change([(ADD_MESSAGE, row)], settle, adds=message.mid, spooled=body))
+            self._writer.submit(Change([(ADD_MESSAGE, row)], settle, adds=message.mid, body=body, place=place, free=free))
         except QueueError as error:
             settle(error)
         return future
@@ -305,7 +312,14 @@ class MessageQueue:
         statements: list[Statement] = [(REMOVE_MESSAGE, (envelope.mid,))]
         if message.recorded:
             statements.append((REMOVE_ATTEMPTS, (envelope.mid,)))
-        return Change(statements, unlink=self._places.spool / envelope.spool if envelope.spool else None)
+        return Change(statements, free=partial(self._free, envelope) if envelope.spool or envelope.place else None)
+
+    def _free(self, envelope: Envelope) -> None:
+        if envelope.place is not None:
+            self._segments.free(envelope.place)
+        elif envelope.spool is not None:
+            with contextlib.suppress(OSError):  # an orphan is removed at the next start
+                (self._places.spool / envelope.spool).unlink(missing_ok=True)
 
     async def _store(self, change: Change) -> None:
         future: asyncio.Future[None] = self._loop.create_future()
@@ -352,7 +366,9 @@ class MessageQueue:
         try:
             name = await asyncio.to_thread(self._stored.set_aside, envelope)
         except OSError:
-            self._report_damage(envelope.spool or self._places.database.name)  # it stays where it is, for the next start
+            self._report_damage(
+                envelope.spool or (envelope.place and envelope.place.segment) or self._places.database.name
+            )  # it stays where it is, for the next start
             return
         self._report_damage(name)
         await self._store(self._removal(message))

@@ -27,6 +27,7 @@ from appliance_runtime.queue.database import (
 )
 from appliance_runtime.queue.envelope import Envelope, destination_domain
 from appliance_runtime.queue.schedule import Recipient
+from appliance_runtime.queue.segments import read
 from appliance_runtime.state_directory import sync_directory, write_private
 
 ENVELOPES = "SELECT mid, envelope, checksum FROM message ORDER BY mid"
@@ -73,11 +74,15 @@ class Places:
         return self.root / "spool"
 
     @property
+    def segments(self) -> Path:
+        return self.root / "segments"
+
+    @property
     def aside(self) -> Path:
         return self.root / "aside"
 
     def make(self) -> None:
-        for folder in (self.root, self.spool, self.aside):
+        for folder in (self.root, self.spool, self.segments, self.aside):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         sync_directory(self.root)
 
@@ -100,27 +105,36 @@ def recover(places: Places, database: Database, now: datetime) -> Found:
             database.transaction([(REMOVE_MESSAGE, (mid,)), (REMOVE_ATTEMPTS, (mid,))])
         else:
             found.messages.append(_stored(envelope, attempts.get(mid, {})))
-    named = {stored.envelope.spool for stored in found.messages}
-    for path in places.spool.iterdir():
-        if path.name not in named:
-            path.unlink()
+    files = {stored.envelope.spool for stored in found.messages}
+    segments = {stored.envelope.place.segment for stored in found.messages if stored.envelope.place}
+    for folder, named in ((places.spool, files), (places.segments, segments)):
+        for path in folder.iterdir():
+            if path.name not in named:
+                path.unlink()
     return found
 
 
-def set_aside(places: Places, database: Database, mid: int, envelope: bytes, spool: str | None = None) -> str:
-    """Keep what can be read of a damaged message outside the queue; returns its name for the alert. Errors: OSError."""
-    write_private(places.aside / f"{mid}.envelope", envelope)
+def set_aside(places: Places, database: Database, mid: int, octets: bytes, envelope: Envelope | None = None) -> str:
+    """Keep what can be read of a damaged message outside the queue; returns its name for the alert. Errors: OSError.
+
+    `octets`: the stored envelope; `envelope`: what it says, None = it is the damaged part.
+    """
+    write_private(places.aside / f"{mid}.envelope", octets)
     name = f"{mid}.body"
-    if spool is None:
-        body = b""
+    if envelope is not None and envelope.spool is not None:
+        with contextlib.suppress(FileNotFoundError):
+            (places.spool / envelope.spool).rename(places.aside / name)
+        sync_directory(places.aside)
+        return f"aside/{name}"
+    body = b""
+    if envelope is not None and envelope.place is not None:
+        with contextlib.suppress(FileNotFoundError):
+            body = read(places.segments, envelope.place, envelope.size)
+    else:
         with contextlib.suppress(sqlite3.Error):
             row = database.open().execute("SELECT body FROM message WHERE mid = ?", (mid,)).fetchone()
             body = row[0] if row and row[0] else b""
-        write_private(places.aside / name, body)
-    else:
-        with contextlib.suppress(FileNotFoundError):
-            (places.spool / spool).rename(places.aside / name)
-        sync_directory(places.aside)
+    write_private(places.aside / name, body)
     return f"aside/{name}"
 
 

@@ -1,10 +1,10 @@
 """Files that hold the bodies of many messages each: written ahead of their use, and used again (performance.md rule 2).
 
-A body of 16 to 128 KiB stands in a segment of 2 MiB, from a multiple of 4096 on, so that no block of a stored message is
+A body of 16 to 96 KiB stands in a segment of 2 MiB, from a multiple of 4096 on, so that no block of a stored message is
 ever written again. Overwriting blocks that the file has already needs no entry in the file system's journal, which makes
 syncing them several times faster; therefore a thread fills segments with zeros ahead of their use, and segments whose
 messages are all gone are used again. Without one at hand a new file does, only slower.
-`place` and `free` may be called from any thread, `write` from one.
+`place` and `free` may be called from any thread, `write` and `sync` from one at a time.
 """
 
 from __future__ import annotations
@@ -51,7 +51,11 @@ class Segments:
         self._waiting: deque[str] = deque()
         self._current = ""
         self._at = SEGMENT_SIZE
-        self._file: tuple[str, int] | None = None
+        self._files: dict[str, int] = {}
+        """open for writing"""
+        self._written: list[str] = []
+        self._new: set[str] = set()
+        """those whose entries in the directory are not durable yet"""
         self._low = threading.Event()
         self._closing = False
         self._supplier: threading.Thread | None = None
@@ -94,37 +98,49 @@ class Segments:
                 (self._directory / segment).unlink()
 
     def write(self, segment: str, bodies: Sequence[tuple[int, bytes]]) -> None:
-        """Write bodies (offset, octets; ascending) into a segment, durably. Errors: OSError; then none of them counts as written."""
-        descriptor, new = self._open(segment)
+        """Write bodies (offset, octets; ascending) into a segment; they are durable after `sync`. Errors: OSError."""
+        descriptor = self._open(segment)
         pieces: list[bytes] = []
         first = at = bodies[0][0]
         for offset, octets in bodies:
             pieces += (_ZEROS[: offset - at], octets) if offset > at else (octets,)
             at = offset + len(octets)
-        try:
-            _write_all(descriptor, pieces, first)
-            os.fdatasync(descriptor)
-            if new:
-                sync_directory(self._directory)
-        except OSError:
-            # What could not be synced may be taken for written by the system: never ask this descriptor again.
-            self._let_go()
-            raise
+        self._written.append(segment)
+        _write_all(descriptor, pieces, first)
 
-    def _open(self, segment: str) -> tuple[int, bool]:
-        if self._file is not None:
-            if self._file[0] == segment:
-                return self._file[1], False
-            self._let_go()
-        descriptor = os.open(self._directory / segment, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._file = segment, descriptor
-        return descriptor, not os.fstat(descriptor).st_size
+    def sync(self) -> dict[str, OSError]:
+        """Make durable what was written since the last call; the segments of which that failed.
+
+        What could not be synced may be taken for written by the system: its descriptor is never asked again.
+        """
+        failed: dict[str, OSError] = {}
+        written, self._written = self._written, []
+        for segment in written:
+            descriptor = self._files[segment]
+            try:
+                os.fdatasync(descriptor)
+                if segment in self._new:
+                    sync_directory(self._directory)
+                    self._new.discard(segment)
+            except OSError as error:
+                failed[segment] = error
+            if segment in failed or segment != written[-1]:
+                os.close(self._files.pop(segment))
+        return failed
+
+    def _open(self, segment: str) -> int:
+        if segment not in self._files:
+            if not self._written:
+                self._let_go()
+            descriptor = os.open(self._directory / segment, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._files[segment] = descriptor
+            if not os.fstat(descriptor).st_size:
+                self._new.add(segment)
+        return self._files[segment]
 
     def _let_go(self) -> None:
-        if self._file is not None:
-            _, descriptor = self._file
-            self._file = None
-            os.close(descriptor)
+        while self._files:
+            os.close(self._files.popitem()[1])
 
     def close(self) -> None:
         """Nothing is written any more. Blocks for as long as a segment is being prepared."""

@@ -13,6 +13,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from attrs import define
@@ -20,6 +21,7 @@ from attrs import define
 from appliance_runtime.queue.body import Body
 from appliance_runtime.queue.database import REMOVE_MESSAGE, Database, Statement, is_full
 from appliance_runtime.queue.errors import QueueError, QueueFull
+from appliance_runtime.queue.segments import Place, Segments
 from appliance_runtime.state_directory import sync_directory
 
 RETRY = 1.0
@@ -34,17 +36,20 @@ class Change:
     settle: Callable[[Exception | None], None] | None = None
     """called in the loop with the outcome; a record counts as stored once it is in the writer's care"""
     adds: int | None = None
-    spooled: Body | None = None
-    """its file is synced before the transaction"""
-    unlink: Path | None = None
-    """removed after the transaction"""
+    body: Body | None = None
+    """of the message; when it is not in the row, it is made durable before the transaction"""
+    place: Place | None = None
+    """where the body is to be written"""
+    free: Callable[[], None] | None = None
+    """gives back the room of a body: when a removal is stored, or an addition is refused"""
 
 
 class Writer:
     """The thread. `submit` from the loop; `stop` writes everything that waits."""
 
-    def __init__(self, database: Database, spool_directory: Path, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, database: Database, segments: Segments, spool_directory: Path, loop: asyncio.AbstractEventLoop) -> None:
         self._database = database
+        self._segments = segments
         self._spool_directory = spool_directory
         self._loop = loop
         self._changes: queue.SimpleQueue[Change | None] = queue.SimpleQueue()
@@ -52,6 +57,7 @@ class Writer:
         self._batch: list[Change] = []
         self._settled: list[tuple[Change, Exception | None]] = []
         self._stopped = False
+        self._helper = ThreadPoolExecutor(1, "segments")
         self._thread = threading.Thread(target=self._run, name="queue", daemon=True)
         self._thread.start()
 
@@ -66,6 +72,7 @@ class Writer:
         self._stopped = True
         self._changes.put(None)
         self._thread.join()
+        self._helper.shutdown()
 
     def _run(self) -> None:
         try:
@@ -101,23 +108,31 @@ class Writer:
     def _write(self) -> None:
         if not self._batch and not self._backlog:
             return
-        new = self._sync([change for change in self._batch if change.adds is not None])
+        new = self._write_bodies([change for change in self._batch if change.adds is not None])
         self._backlog += [change for change in self._batch if change.adds is None]
-        error = self._try([*self._backlog, *new])
-        if error is None:
-            self._settled += [(change, None) for change in new]
-        else:
-            for change in new:
-                self._refuse(change, error)
-            error = self._try(self._backlog)
+        # Segments are synced while the transaction is: both must be on disk, in whatever order, before anybody is told.
+        syncing = self._helper.submit(self._segments.sync) if any(change.place for change in new) else None
+        error: Exception | None = self._try([*self._backlog, *new])
+        unsynced = syncing.result() if syncing is not None else {}
         self._settled += [(change, None) for change in self._backlog if change.settle is not None]
         if error is None:
-            for change in self._backlog:
-                if change.unlink is not None:
-                    with contextlib.suppress(OSError):  # an orphan is removed at the next start
-                        change.unlink.unlink(missing_ok=True)
-            self._backlog = []
+            self._clear_backlog()
+        for change in new:
+            reason = error or (unsynced.get(change.place.segment) if change.place is not None else None)
+            if reason is None:
+                self._settled.append((change, None))
+            else:
+                self._refuse(change, reason, stored=error is None or self._database.uncertain)
+        if self._backlog and self._try(self._backlog) is None:
+            self._clear_backlog()
         self._batch = []
+
+    def _clear_backlog(self) -> None:
+        """It has been stored."""
+        for change in self._backlog:
+            if change.free is not None:
+                change.free()
+        self._backlog = []
 
     def _try(self, changes: Sequence[Change]) -> Exception | None:
         try:
@@ -126,14 +141,30 @@ class Writer:
             return error
         return None
 
-    def _sync(self, changes: Sequence[Change]) -> list[Change]:
-        """Make spool files durable; those of which that fails are refused."""
+    def _write_bodies(self, changes: Sequence[Change]) -> list[Change]:
+        """Write bodies that are not in their row: files durably, segments to be synced; those of which that fails are refused."""
+        ready = self._sync_files([change for change in changes if change.place is None])
+        segments: dict[str, list[Change]] = {}
+        for change in changes:
+            if change.place is not None:
+                segments.setdefault(change.place.segment, []).append(change)
+        for name, placed in segments.items():
+            try:
+                self._segments.write(name, [(c.place.offset, c.body.octets()) for c in placed if c.place and c.body])
+            except OSError as error:
+                for change in placed:
+                    self._refuse(change, error)
+            else:
+                ready += placed
+        return ready
+
+    def _sync_files(self, changes: Sequence[Change]) -> list[Change]:
         ready: list[Change] = []
         spooled = False
         for change in changes:
             try:
-                if change.spooled is not None and change.spooled.spool is not None:
-                    change.spooled.sync()
+                if change.body is not None and change.body.spool is not None:
+                    change.body.sync()
                     spooled = True
             except OSError as error:
                 self._refuse(change, error)
@@ -148,9 +179,12 @@ class Writer:
                 return []
         return ready
 
-    def _refuse(self, change: Change, error: Exception) -> None:
-        if self._database.uncertain:
-            self._backlog.append(Change([(REMOVE_MESSAGE, (change.adds,))]))
+    def _refuse(self, change: Change, error: Exception, *, stored: bool = False) -> None:
+        """`stored`: its row is, or may be, on disk."""
+        if stored:
+            self._backlog.append(Change([(REMOVE_MESSAGE, (change.adds,))], free=change.free))
+        elif change.free is not None:
+            change.free()
         self._settled.append((change, QueueFull(str(error)) if is_full(error) else QueueError(str(error))))
 
     def _report(self) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from appliance_runtime.clock import SystemClock
 from appliance_runtime.queue.message_queue import MessageQueue, NewMessage
 
-LARGE_EVERY = 17
+LARGE_EVERY, MEDIUM_EVERY = 17, 5
 
 
 async def main(folder: Path) -> None:
@@ -24,7 +24,7 @@ async def main(folder: Path) -> None:
             mid = queue.next_mid()
             print(f"number {mid}", flush=True)
             body = queue.new_body()
-            body.write(f"{mid}\r\n".encode() * (40_000 if mid % LARGE_EVERY == 0 else 50))
+            body.write(f"{mid}\r\n".encode() * (40_000 if mid % LARGE_EVERY == 0 else 8_000 if mid % MEDIUM_EVERY == 0 else 50))
             await queue.accept(
                 NewMessage(
                     mid=mid,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import attrs
 
 from appliance_runtime.queue.envelope import Envelope
+from appliance_runtime.queue.segments import Place
 
 FULL = Envelope(
     mid=7,
@@ -20,6 +21,7 @@ FULL = Envelope(
     size=70_000,
     checksum=4_000_000_000,
     spool="0123456789abcdef",
+    place=Place("fedcba9876543210", 4096),
     pause=5,
 )
 
@@ -32,5 +34,5 @@ def test_every_field_comes_back() -> None:
 
 
 def test_a_message_that_was_made_here_has_no_listener() -> None:
-    own = attrs.evolve(FULL, listener=None, spool=None)
+    own = attrs.evolve(FULL, listener=None, spool=None, place=None)
     assert Envelope.from_octets(own.octets()) == own

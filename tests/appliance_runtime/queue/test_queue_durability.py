@@ -75,6 +75,7 @@ async def test_kill_at_any_moment(folder: Path, clock: FakeClock) -> None:
         assert len(octets) == message.envelope.size == accepted.get(mid, len(octets))
     spooled = {path.name for path in (folder / "spool").iterdir()}
     assert spooled == {message.envelope.spool for message in stored.values()} - {None}
+    assert any(message.envelope.place for message in stored.values())
     assert list((folder / "aside").iterdir()) == []
     await queue.close()
 
@@ -122,21 +123,21 @@ async def test_full_disk(folder: Path, clock: FakeClock, make_message: Make) -> 
     stored = []
     with pytest.raises(QueueFull):
         for _ in range(50):
-            message = make_message(queue, clock, octets=b"x" * 50_000)
+            message = make_message(queue, clock, octets=b"x" * 15_000)
             await queue.accept(message)
             stored.append(message.mid)
     with pytest.raises(QueueFull):
-        await queue.accept(make_message(queue, clock, octets=b"x" * 50_000))
-    assert 1 < len(stored) < 10
+        await queue.accept(make_message(queue, clock, octets=b"x" * 15_000))
+    assert 1 < len(stored) < 40
     assert [alert[0] for alert in alerts.raised] == ["disk.full"]
     assert alerts.raised[0][4].endswith(" is full; messages cannot be written.")
     # What is delivered makes room again.
     for message in queue.due("d.test", clock.now(), 100):
         await queue.delivered(message.mid, [0])
-    await queue.accept(make_message(queue, clock, octets=b"x" * 50_000))
+    await queue.accept(make_message(queue, clock, octets=b"x" * 15_000))
     with pytest.raises(QueueFull):
         for _ in range(50):
-            await queue.accept(make_message(queue, clock, octets=b"x" * 50_000))
+            await queue.accept(make_message(queue, clock, octets=b"x" * 15_000))
     assert [alert[0] for alert in alerts.raised] == ["disk.full"] * 2
     count = queue.message_count
     await queue.close()
