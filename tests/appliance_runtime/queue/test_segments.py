@@ -151,8 +151,10 @@ async def test_a_body_whose_segment_is_damaged_is_set_aside_and_the_others_stay(
 @pytest.mark.parametrize(("number", "expected"), [(errno.EIO, QueueError), (errno.ENOSPC, QueueFull)])
 @pytest.mark.parametrize("call", ["pwritev", "fdatasync"])
 async def test_what_cannot_be_written_or_synced_is_no_success(
-    queue: MessageQueue, folder: Path, clock: FakeClock, make_message: Make, store: Store, call: str, number: int, expected: type[Exception]
-) -> None:
+    queue: MessageQueue, folder: Path, clock: FakeClock, make_message: Make, store: Store, call: str, number: int, expected: type[Exception],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(segments_module, "AHEAD", 0)  # no other thread may take the failure
     kept = await store(octets=MEDIUM)
     failures = [OSError(number, os.strerror(number))]
     real = getattr(os, call)
