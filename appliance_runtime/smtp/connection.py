@@ -161,6 +161,8 @@ class Connection(asyncio.BufferedProtocol):
             self._send(conversation.run())
             if not conversation.more:
                 break
+            if self.transport.is_closing():
+                return  # the client has gone, as `connection_lost` is about to tell
             if self._congested:
                 self._stalled = True
                 return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import struct
 
 import pytest
 
@@ -210,6 +211,17 @@ async def test_a_client_that_reads_no_replies_is_not_read_from(bench: Bench) -> 
     for _ in range(60000):
         assert (await client.reply()).endswith("214 rcpt rset vrfy")
     client.reset()
+
+
+async def test_nothing_is_sent_to_a_client_that_has_gone(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    port = await bench.start(public_listener())
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.setblocking(False)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await asyncio.sleep(0.05)
+        client.send(b"HELP\r\n" * 10000)
+    assert (await bench.ended())[-2:] == ["ICID 1 lost", "ICID 1 close"]
+    assert caplog.records == []
 
 
 async def test_a_client_that_closes_its_side_before_it_reads_gets_every_reply(bench: Bench) -> None:
