@@ -20,7 +20,6 @@ from tests.support.served import PROGRAM, Program, environment, serving
 
 pytestmark = pytest.mark.e2e
 
-MESSAGES, SENDERS, CRASHES = 1000, 20, 6
 SINK, DOMAIN = "192.0.2.25", "sink.test"
 PREPARED = (
     f"listenerconfig new InboundMail public Management smtp --accept={DOMAIN}; "
@@ -34,9 +33,13 @@ class Senders:
     """Clients that send message after message, each with an id of its own, and note those that were acknowledged."""
 
     program: Program
-    wanted: int
+    stopped: bool = False
     acknowledged: set[str] = field(factory=set)
     numbers: Iterator[int] = field(factory=itertools.count)
+
+    def stop(self) -> None:
+        """No further message."""
+        self.stopped = True
 
     async def run(self, clients: int) -> None:
         async with asyncio.TaskGroup() as group:
@@ -44,7 +47,7 @@ class Senders:
                 group.create_task(self._send())
 
     async def _send(self) -> None:
-        while len(self.acknowledged) < self.wanted:
+        while not self.stopped:
             with contextlib.suppress(OSError, EOFError, StopIteration, ValueError):
                 await self._session()
             await asyncio.sleep(0.01)  # the appliance is down
@@ -61,7 +64,7 @@ class Senders:
         try:
             await command("")
             await command("EHLO client.test\r\n")
-            while len(self.acknowledged) < self.wanted:
+            while not self.stopped:
                 mark = f"message-{next(self.numbers):06d}"
                 await command("MAIL FROM:<sender@client.test>\r\n")
                 await command(f"RCPT TO:<joe@{DOMAIN}>\r\n")
@@ -76,37 +79,58 @@ def delivered(sink: Peer) -> list[str]:
     return [mark.decode() for message in sink.messages for mark in re.findall(rb"message-\d{6}", message.octets)]
 
 
+@define
+class Acknowledgements:
+    """Kills the program while clients send, starts it again, and looks for every acknowledged message at the sink."""
+
+    state: Path
+    senders: int
+    crashes: int
+    between: int
+    """acknowledged messages between two crashes, at most"""
+    moments: random.Random
+
+    async def run(self) -> None:
+        sink = Peer("mx.sink.test", behaviour="no-starttls")
+        await sink.start()
+        arguments = ("--map", "auto", "--map", f"{SINK}:25=127.0.0.1:{sink.port}", "--dns", "127.0.0.1:1")
+        try:
+            with contextlib.ExitStack() as stack:
+                program = await asyncio.to_thread(stack.enter_context, serving(self.state, *arguments))
+                done = await asyncio.to_thread(program.batch, PREPARED)
+                assert (done.returncode, done.stdout) == (0, ""), done.stdout
+                senders = Senders(program)
+                sending = asyncio.create_task(senders.run(self.senders))
+                for _ in range(self.crashes):
+                    share = len(senders.acknowledged) + self.moments.randint(1, self.between)
+                    async with asyncio.timeout(60):
+                        while len(senders.acknowledged) < share:
+                            await asyncio.sleep(0.001)
+                    await asyncio.sleep(self.moments.random() * 0.02)
+                    program.kill()
+                    program = await asyncio.to_thread(stack.enter_context, serving(program.state, *arguments))
+                    senders.program = program
+                senders.stop()
+                await asyncio.wait_for(sending, 60)
+                async with asyncio.timeout(120):
+                    while missing := senders.acknowledged - set(delivered(sink)):
+                        await asyncio.sleep(0.05)
+                assert not missing
+                assert len(senders.acknowledged) >= self.crashes
+                shown = await asyncio.to_thread(program.batch, "listenerconfig list")
+                assert "InboundMail" in shown.stdout
+        finally:
+            await sink.stop()
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_every_acknowledged_message_is_delivered(tmp_path: Path, seed: int) -> None:
-    moments = random.Random(seed)
-    sink = Peer("mx.sink.test", behaviour="no-starttls")
-    await sink.start()
-    arguments = ("--map", "auto", "--map", f"{SINK}:25=127.0.0.1:{sink.port}", "--dns", "127.0.0.1:1")
-    try:
-        with contextlib.ExitStack() as stack:
-            program = await asyncio.to_thread(stack.enter_context, serving(tmp_path / "state", *arguments))
-            done = await asyncio.to_thread(program.batch, PREPARED)
-            assert (done.returncode, done.stdout) == (0, ""), done.stdout
-            senders = Senders(program, MESSAGES)
-            sending = asyncio.create_task(senders.run(SENDERS))
-            for crash in range(CRASHES):
-                share = MESSAGES * (crash + moments.random()) / CRASHES
-                while len(senders.acknowledged) < share and not sending.done():
-                    await asyncio.sleep(0.001)
-                await asyncio.sleep(moments.random() * 0.02)
-                program.kill()
-                program = await asyncio.to_thread(stack.enter_context, serving(program.state, *arguments))
-                senders.program = program
-            await asyncio.wait_for(sending, 60)
-            async with asyncio.timeout(60):
-                while missing := senders.acknowledged - set(delivered(sink)):
-                    await asyncio.sleep(0.05)
-            assert not missing
-            assert len(senders.acknowledged) >= MESSAGES
-            shown = await asyncio.to_thread(program.batch, "listenerconfig list")
-            assert "InboundMail" in shown.stdout
-    finally:
-        await sink.stop()
+    await Acknowledgements(tmp_path / "state", senders=20, crashes=6, between=300, moments=random.Random(seed)).run()
+
+
+@pytest.mark.slow
+async def test_fifty_crashes_under_a_hundred_connections_lose_nothing(tmp_path: Path) -> None:
+    await Acknowledgements(tmp_path / "state", senders=100, crashes=50, between=150, moments=random.Random(5)).run()
 
 
 COMMITS = 200
