@@ -33,6 +33,8 @@ ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==
 -----END DH PARAMETERS-----
 """
 """ffdhe2048 (RFC 7919 A.1). Without a group a server has none of the DHE ciphers that a cipher string may select."""
+_MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""the last: the key is of another kind than that of the certificate"""
 _OP_ALLOW_CLIENT_RENEGOTIATION = 0x100
 """of OpenSSL 3, which refuses it otherwise; Python has no name for it"""
 
@@ -118,7 +120,7 @@ def _load(context: ssl.SSLContext, credentials: Credentials, *, server: bool) ->
             with contextlib.suppress(ssl.SSLError):
                 context.load_dh_params(path)
     except ssl.SSLError as error:
-        mismatch = error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH")
+        mismatch = error.reason in _MISMATCHES
         raise UnusableContext("the private key does not match" if mismatch else tls_error_text(error)) from error
     finally:
         os.unlink(path)
