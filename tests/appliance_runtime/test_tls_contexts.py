@@ -112,3 +112,22 @@ def test_no_file_is_left_behind(tmp_path_factory: pytest.TempPathFactory, monkey
     with pytest.raises(UnusableContext):
         server(credentials(GOOD, key=issue("other").key_pem.encode()))
     assert not list(folder.iterdir())
+
+
+def test_what_openssl_cannot_read_is_no_anchor() -> None:
+    root = issue("Lab Root CA", authority=True)
+    der = ssl.PEM_cert_to_DER_cert(root.pem)
+    for anchors in ([der], [b"0\x03\x02\x01\x05", der, der[:-20], b""], [der, der]):
+        context = server_context(
+            credentials(GOOD),
+            methods=FACTORY_METHODS,
+            ciphers=FACTORY_CIPHERS,
+            renegotiation=False,
+            verify=ssl.CERT_OPTIONAL,
+            anchors=anchors,
+        )
+        assert context.get_ca_certs(binary_form=True) == [der]
+    none = server_context(
+        credentials(GOOD), methods=FACTORY_METHODS, ciphers=FACTORY_CIPHERS, renegotiation=False, verify=ssl.CERT_REQUIRED, anchors=[]
+    )
+    assert none.get_ca_certs() == []
