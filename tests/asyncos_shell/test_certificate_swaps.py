@@ -22,6 +22,7 @@ from appliance_state.certificates.pem import load_der
 from appliance_state.model.certificates import CertificateProfile, KeyMaterial
 from tests.support.lab_ca import Issued, issue
 from tests.support.live import Person, Place, live
+from tests.support.pulse import Pulse
 
 PROFILES, AUTHORITIES, SWAPS, CLIENTS, SETTLED = 100, 300, 50, 4, 10
 LIMIT = 30.0
@@ -218,3 +219,13 @@ async def test_fifty_swaps_under_load(place: Place) -> None:
     assert left.threads <= settled.threads + 4, "pools grow to their size once"
     assert left.secrets <= settled.secrets + 1
     assert left.resident < settled.resident + 60_000, "it levels off after some 100 swaps"
+
+
+async def test_a_commit_does_not_stop_the_loop(place: Place) -> None:
+    """The contexts that verify clients are made anew with all authorities, the system's list among them."""
+    person = place.person()
+    for _ in range(3):
+        put(person, "mail", issue("mail.example.com"))
+        pulse = Pulse()
+        await pulse.during([person.done('commit "" Y')])
+        pulse.check()

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterable
 from pathlib import Path
 
 import pytest
-from attrs import define, field
 
 from appliance_runtime.accounts import hash_passphrase
 from appliance_runtime.key_files import KeyFiles
@@ -16,48 +14,8 @@ from appliance_state.certificates.keys import private_key_pem
 from commands.certconfig import COMMAND
 from tests.support.appliance import make_session
 from tests.support.lab_ca import mail_leaf, openssl, pkcs12_by_openssl, rsa_key
+from tests.support.pulse import Pulse
 from tests.support.terminal import run_batch
-
-BEAT = 0.001
-SHARE = 0.5
-"""of the time that the work takes: a loop that does the work itself stands still for nearly all of it"""
-PAUSE = 0.03
-"""what another process that wants the processor may take without being counted"""
-
-
-@define
-class Pulse:
-    """Beats of the loop while work goes on. `standing`: seconds beyond the pause that no beat could happen."""
-
-    worst: float = 0.0
-    standing: float = 0.0
-    total: float = 0.0
-    _delays: list[float] = field(factory=list)
-
-    async def during(self, work: Iterable[Awaitable[object]]) -> list[object]:
-        beating = asyncio.create_task(self._beat())
-        began = time.perf_counter()
-        try:
-            return list(await asyncio.gather(*work))
-        finally:
-            self.total = time.perf_counter() - began
-            beating.cancel()
-            await asyncio.wait([beating])
-            self.worst = max(self._delays, default=self.total)
-            self.standing = sum(max(0.0, delay - PAUSE) for delay in self._delays) if self._delays else self.total
-
-    async def _beat(self) -> None:
-        last = time.perf_counter()
-        while True:
-            await asyncio.sleep(BEAT)
-            now = time.perf_counter()
-            self._delays.append(now - last - BEAT)
-            last = now
-
-    def check(self) -> None:
-        assert self.standing < SHARE * self.total, (
-            f"the loop stood still for {self.standing:.3f} of {self.total:.3f} s, at most {self.worst:.3f}"
-        )
 
 
 async def test_the_measure_sees_a_loop_that_stands_still() -> None:
