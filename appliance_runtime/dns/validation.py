@@ -8,7 +8,7 @@ bogus answers are not kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
@@ -21,6 +21,7 @@ import dns.rcode
 import dns.rrset
 from attrs import evolve, frozen
 from dns.rdatatype import RdataType
+from dns.rdtypes.ANY.RRSIG import RRSIG
 
 from appliance_runtime.clock import Clock
 from appliance_runtime.dns.answers import Absence, LookupFailed, Security
@@ -123,17 +124,42 @@ class Validator:
         return None
 
     async def _records(self, response: dns.message.Message, rrset: dns.rrset.RRset, effort: Effort, *, exact: bool = False) -> Verdict:
-        signer = signer_of(signatures_of(response.answer, rrset), rrset.name)
-        zone, until = await self._zone(signer or rrset.name)
-        if zone is None:
-            return Verdict(security=Security.INSECURE, lifetime=Lifetime(ttl=rrset.ttl, until=until))
-        return judge_records(response, rrset, zone, self._clock.now(), effort, exact=exact)
+        """Records of an answer, with the proof that they need. Errors: Bogus, LookupFailed."""
+
+        def judge(zone: Zone) -> Verdict:
+            return judge_records(response, rrset, zone, self._clock.now(), effort, exact=exact)
+
+        return await self._verdict(rrset.name, signatures_of(response.answer, rrset), rrset.ttl, judge)
 
     async def _absence(self, response: dns.message.Message, name: dns.name.Name, kind: RdataType, effort: Effort) -> Verdict:
-        zone, until = await self._zone(signer_of(denial_signatures(response), name) or name)
-        if zone is None:
-            return Verdict(security=Security.INSECURE, lifetime=Lifetime(ttl=0, until=until))
-        return judge_absence(response, name, kind, zone, self._clock.now(), effort)
+        """No name or no type in an answer. Errors: Bogus, LookupFailed."""
+
+        def judge(zone: Zone) -> Verdict:
+            return judge_absence(response, name, kind, zone, self._clock.now(), effort)
+
+        return await self._verdict(name, denial_signatures(response), 0, judge)
+
+    async def _verdict(self, name: dns.name.Name, signatures: list[RRSIG], ttl: int, judge: Callable[[Zone], Verdict]) -> Verdict:
+        """By the zone that claims to have signed. What it has not signed may still lie below an unsigned delegation."""
+        signer = signer_of(signatures, name) or name
+        zone, until = await self._zone(signer)
+        if zone is not None:
+            try:
+                return judge(zone)
+            except Bogus:
+                unsigned_until = None if signer == name else await self._unsigned(name)
+                if unsigned_until is None:
+                    raise
+                until = unsigned_until
+        return Verdict(security=Security.INSECURE, lifetime=Lifetime(ttl=ttl, until=until))
+
+    async def _unsigned(self, name: dns.name.Name) -> datetime | None:
+        """Until when `name` is proven to lie below an unsigned delegation; None = it is not."""
+        try:
+            zone, until = await self._zone(name)
+        except (Bogus, LookupFailed):
+            return None
+        return until if zone is None else None
 
     # -- the way down from the root -----------------------------------------------------------------------------------
 
