@@ -22,6 +22,8 @@ from appliance_state.model.certificates import MAX_INTERMEDIATES
 
 _MOST_CANDIDATES = 100
 """certificates of a file that are looked at: bounds the signatures that are checked"""
+_MOST_IN_A_TEXT = 30
+"""certificates of a text that are put in order"""
 _NO_CHECK_TIME = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME"""
 
@@ -88,6 +90,30 @@ def add_intermediates(
             raise CertificateProblem(TOO_MANY_INTERMEDIATES)
         chain.append(certificate)
     return chain
+
+
+def leaf_first(certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    """The certificates of a text that may have them in any order: the leaf, its issuers from below, then what has no place.
+
+    The first one is the leaf, unless it has signed another one of them; then it is the first that has signed none.
+    """
+    given = list(dict.fromkeys(certificates))
+    if len(given) > _MOST_IN_A_TEXT:
+        return given
+    leaf = next((c for c in given if not any(signed_by(other, c) for other in given if other is not c)), given[0])
+    return [leaf, *from_below([leaf], [certificate for certificate in given if certificate is not leaf])]
+
+
+def from_below(present: Sequence[x509.Certificate], others: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    """`others` so that each has signed one of `present` or one before it, as far as that can be; the rest at the end."""
+    left = list(others)
+    if len(left) > _MOST_IN_A_TEXT:
+        return left
+    ordered: list[x509.Certificate] = []
+    while issuer := next((c for c in left if any(signed_by(child, c) for child in (*present, *ordered))), None):
+        ordered.append(issuer)
+        left.remove(issuer)
+    return ordered + left
 
 
 def in_issuer_order(leaf: x509.Certificate, candidates: Iterable[x509.Certificate]) -> list[x509.Certificate]:

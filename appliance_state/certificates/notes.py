@@ -8,6 +8,7 @@ from datetime import datetime
 from cryptography import x509
 
 from appliance_state.certificates.chain import chain_problem, is_self_signed
+from appliance_state.certificates.facts import facts_of
 from appliance_state.certificates.keys import describe_key
 from appliance_state.certificates.problem import CertificateProblem
 
@@ -28,6 +29,9 @@ def notes(
         found.append(f"NOTE: This certificate expired on {date(leaf.not_valid_after_utc)}.")
     elif now < leaf.not_valid_before_utc:
         found.append(f"NOTE: This certificate is not valid before {date(leaf.not_valid_before_utc)}.")
+    else:
+        ended = [facts for facts in map(facts_of, intermediates) if now > facts.not_after]
+        found += [f'NOTE: The intermediate certificate "{facts.subject}" expired on {date(facts.not_after)}.' for facts in ended]
     if not is_self_signed(leaf) and chain_problem(leaf, intermediates, anchors, None):
         found.append(NO_TRUSTED_CHAIN)
     kind, bits, _ = describe_key(leaf)

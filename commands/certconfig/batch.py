@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from appliance_runtime.sessions import Session
-from appliance_state.certificates.chain import add_intermediates
+from appliance_state.certificates.chain import add_intermediates, from_below
 from appliance_state.names import DOMAIN_RULES, is_fqdn
 from commands.answers import integer, words
 from commands.arguments import Arguments
@@ -128,7 +128,8 @@ def _edit(session: Session, args: Arguments) -> None:
     if "intermediate" in options:
         added = certificates_in(_pem_files(session, options["intermediate"]))
         with rejecting():
-            edited.intermediates = add_intermediates(edited.leaf, edited.intermediates, added)
+            ordered = from_below([edited.leaf, *edited.intermediates], added)
+            edited.intermediates = add_intermediates(edited.leaf, edited.intermediates, ordered)
     fqdn = profile.fqdn_validation and not edited.replaced
     if "fqdn" in options:
         fqdn = _yes(options["fqdn"])

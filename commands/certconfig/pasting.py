@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from appliance_runtime.key_files import KeyFiles
 from appliance_runtime.sessions import Session
-from appliance_state.certificates.chain import add_intermediates
+from appliance_state.certificates.chain import add_intermediates, from_below, leaf_first
 from appliance_state.certificates.facts import facts_of
 from appliance_state.certificates.keys import PassphraseNeeded
 from appliance_state.certificates.pem import NotReadable, read_certificates
@@ -31,8 +31,8 @@ def certificates_in(text: str) -> list[x509.Certificate]:
 
 
 def leaf_and_chain(text: str) -> tuple[x509.Certificate, list[x509.Certificate]]:
-    """The first certificate of a text, and the others as its intermediates. Errors: Rejected."""
-    leaf, *others = certificates_in(text)
+    """The leaf of a text, and the others as its intermediates, in whatever order they stand there. Errors: Rejected."""
+    leaf, *others = leaf_first(certificates_in(text))
     with rejecting():
         return leaf, add_intermediates(leaf, (), others)
 
@@ -106,7 +106,7 @@ async def edit_intermediates(talk: Conversation, leaf: x509.Certificate, chain: 
 async def _add(talk: Conversation, leaf: x509.Certificate, chain: list[x509.Certificate]) -> list[x509.Certificate]:
     def read(text: str) -> list[x509.Certificate]:
         with rejecting():
-            return add_intermediates(leaf, chain, certificates_in(text))
+            return add_intermediates(leaf, chain, from_below([leaf, *chain], certificates_in(text)))
 
     try:
         longer = await pasted(talk, "Paste intermediate certificate in PEM format (end with '.'):", read, key="intermediate")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from appliance_state.certificates.ca_bundle import packaged_bundle
-from appliance_state.certificates.chain import add_intermediates, chain_problem, in_issuer_order, is_self_signed
+from appliance_state.certificates.chain import add_intermediates, chain_problem, from_below, in_issuer_order, is_self_signed, leaf_first
 from appliance_state.certificates.facts import facts_of
 from appliance_state.certificates.notes import check_chain, notes
 from appliance_state.certificates.pem import load_der, read_certificate
@@ -25,6 +26,9 @@ def long_chain(length: int) -> list[Issued]:
     for number in range(length):
         chain.insert(0, issue(f"Level {number}", chain[0], authority=True))
     return [issue("leaf.test", chain[0]), *chain[:-1]]
+
+
+CHAIN = long_chain(3)
 
 
 def test_an_intermediate_that_signed_the_leaf() -> None:
@@ -60,6 +64,31 @@ def test_at_most_ten() -> None:
     with pytest.raises(CertificateProblem) as caught:
         add_intermediates(leaf, (), chain)
     assert str(caught.value) == TOO_MANY_INTERMEDIATES
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(range(4))])
+def test_a_text_may_have_them_in_any_order(order: tuple[int, ...]) -> None:
+    links = [link.certificate for link in CHAIN]
+    assert leaf_first([links[number] for number in order]) == links
+    assert leaf_first([links[number] for number in (*order, order[0])]) == links, "one of them twice"
+
+
+def test_what_has_no_place_comes_last() -> None:
+    leaf, *chain = (link.certificate for link in CHAIN)
+    stranger = issue("Stranger", authority=True).certificate
+    assert leaf_first([leaf, stranger, *reversed(chain)]) == [leaf, *chain, stranger]
+    assert leaf_first([leaf, stranger]) == [leaf, stranger], "two that have nothing to do with each other"
+    assert leaf_first([stranger]) == [stranger]
+    assert leaf_first([ROOT_CA, ISSUING, LEAF]) == [LEAF, ISSUING, ROOT_CA]
+    assert from_below([leaf], [stranger, *reversed(chain)]) == [*chain, stranger]
+    assert from_below([leaf, chain[0]], [*reversed(chain[1:])]) == chain[1:]
+
+
+def test_more_than_anybody_needs_stay_as_they_are() -> None:
+    leaf, *chain = (link.certificate for link in CHAIN)
+    many = [issue(f"Stranger {number}").certificate for number in range(31)]
+    assert leaf_first([*chain, leaf, *many]) == [*chain, leaf, *many]
+    assert from_below([leaf], [*many, *chain]) == [*many, *chain]
 
 
 def test_candidates_are_put_in_issuer_order() -> None:
@@ -106,6 +135,11 @@ def test_notes() -> None:
     weak = issue("weak.test", key=rsa_key(0, 1024)).certificate
     assert notes(LEAF, [ISSUING], ANCHOR, NOW, date) == []
     assert notes(LEAF, [], ANCHOR, NOW, date) == [chain]
+    short = issue("Short CA", root(), authority=True, end=END.replace(year=2027))
+    below = issue("below.test", short).certificate
+    assert notes(below, [short.certificate], ANCHOR, END.replace(year=2028), date) == [
+        'NOTE: The intermediate certificate "C=JP,O=Lab,CN=Short CA" expired on 01.01.2027.'
+    ]
     assert notes(LEAF, [ISSUING], ANCHOR, END.replace(year=2031), date) == ["NOTE: This certificate expired on 01.01.2030."]
     assert notes(LEAF, [ISSUING], ANCHOR, START.replace(year=2025), date) == ["NOTE: This certificate is not valid before 01.01.2026."]
     assert notes(weak, [], (), NOW, date) == ["NOTE: The private key has 1024 bits. Some peers accept only 2048 bits and more."]
