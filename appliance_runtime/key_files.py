@@ -11,14 +11,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
-import resource
 import sys
-from asyncio.subprocess import DEVNULL, PIPE
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
+from appliance_runtime.child import child
 from appliance_state.certificates.keys import PassphraseNeeded, accepted, private_key_pem, read_private_key, read_sealed_key
 from appliance_state.certificates.pem import NotReadable, certificate_pem, read_certificate
 from appliance_state.certificates.pkcs12 import KeyPair, read_pkcs12, write_pkcs12
@@ -30,7 +28,6 @@ LIMIT = 60.0
 CPU_LIMIT = 20
 """seconds of computing"""
 MEMORY_LIMIT = 2 * 1024 * 1024 * 1024
-_PROGRAM = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from appliance_runtime.key_files import main; main(*sys.argv[2:])"
 
 Message = dict[str, Any]
 
@@ -62,21 +59,12 @@ class KeyFiles:
 
     async def _ask(self, request: Message) -> Message:
         """The answer of a process. Errors: CertificateProblem, NotReadable."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("ASYNCOS_SHELL_")}
-        async with self._slots:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-c", _PROGRAM, json.dumps(sys.path), str(CPU_LIMIT), str(MEMORY_LIMIT),
-                stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment, start_new_session=True,
-            )  # fmt: skip
+        async with self._slots, child(__name__, cpu_seconds=CPU_LIMIT, memory=MEMORY_LIMIT) as process:
             try:
                 async with asyncio.timeout(LIMIT):
                     output, _ = await process.communicate(json.dumps(request).encode())
             except TimeoutError:
                 raise NotReadable from None
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
         try:
             answer: Message = json.loads(output)
         except ValueError:
@@ -88,10 +76,8 @@ class KeyFiles:
         return answer
 
 
-def main(seconds: str, octets: str) -> None:
-    """The process: one request, one answer. Keys never get into a core file."""
-    for kind, limit in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_CPU, int(seconds)), (resource.RLIMIT_AS, int(octets))):
-        resource.setrlimit(kind, (limit, limit))
+def main() -> None:
+    """The process: one request, one answer."""
     json.dump(answer_to(json.load(sys.stdin)), sys.stdout)
 
 

@@ -6,20 +6,15 @@ import asyncio
 from contextlib import aclosing
 
 from appliance_runtime.sessions import Session
-from appliance_state.model import Config
 from commands.answers import integer
 from commands.arguments import Arguments
 from commands.continuous import print_until_stopped
-from commands.dialog import Conversation, Refused
+from commands.dialog import Conversation
+from commands.log_choice import existing_log, pick_rows
 from commands.registry import Command
 
 SHOWN = 10
 MOST = 5000
-
-
-def pick_rows(config: Config) -> list[tuple[str, str]]:
-    """(name, row of a pick list) of every log subscription."""
-    return [(log.name, f'"{log.name}" Type: "{log.type.label}" Retrieval: Manual Download') for log in config.logs.sorted()]
 
 
 async def tail(talk: Conversation, session: Session) -> None:
@@ -44,13 +39,11 @@ async def _batch(talk: Conversation, session: Session, args: Arguments) -> None:
     name = args.word("log")
     args.end()
     count = integer(1, MOST)(options["lines"]) if "lines" in options else SHOWN
-    logs = session.appliance.running()[1].logs
-    if name not in logs:
-        raise Refused(f'There is no log named "{name}".')
+    log = existing_log(session.appliance.running()[1], name)
     if "no_follow" not in options:
-        await _follow(talk, session, logs[name].name, count)
+        await _follow(talk, session, log, count)
         return
-    for line in await asyncio.to_thread(session.appliance.logs.lines, logs[name].name, count):
+    for line in await asyncio.to_thread(session.appliance.logs.lines, log, count):
         talk.say(line)
 
 

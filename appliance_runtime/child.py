@@ -1,0 +1,53 @@
+"""A process of its own for work that would stop the event loop: it gets one request on standard input and answers on standard output.
+
+It runs `main()` of a module of the product with the appliance's import path and without its environment variables, in a
+session of its own, so that no signal of a terminal reaches it. Nothing of it ever gets into a core file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+
+PARTING = 2.0
+"""seconds for a process that has nothing left to do"""
+_PROGRAM = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from appliance_runtime.child import run; run(*sys.argv[2:])"
+
+
+@asynccontextmanager
+async def child(module: str, *, cpu_seconds: int, memory: int = resource.RLIM_INFINITY, line_limit: int = 65536) -> AsyncIterator[Process]:
+    """A running process. `memory`: octets of address space; `line_limit`: octets that one line of its output may have.
+
+    At the end its input is closed; one that does not end then, and any whose work was given up, is killed.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ASYNCOS_SHELL_")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-I", "-c", _PROGRAM, json.dumps(sys.path), module, str(cpu_seconds), str(memory),
+        stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment, start_new_session=True, limit=line_limit,
+    )  # fmt: skip
+    assert process.stdin is not None
+    try:
+        yield process
+        process.stdin.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PARTING):
+                await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def run(module: str, cpu_seconds: str, memory: str) -> None:
+    """The process: its limits, then its work."""
+    for kind, limit in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_CPU, int(cpu_seconds)), (resource.RLIMIT_AS, int(memory))):
+        resource.setrlimit(kind, (limit, limit))
+    import_module(module).main()
