@@ -36,7 +36,7 @@ SAME_ATTEMPT = timedelta(seconds=60)
 """how long a host that failed is left alone while mail flows to another one"""
 BUNDLE = 50
 """messages that are dealt with together when an attempt has failed"""
-MEANWHILE = 9
+MEANWHILE = 14
 """for each moment that a failed attempt costs, so many for everything else: a dead domain with much mail delays no other"""
 UNLIMITED = 10_000
 ASIDE = timedelta(seconds=60)

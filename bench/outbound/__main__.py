@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench.inbound.certificates import make_certificates
 from bench.inbound.report import machine
+from bench.outbound import queues
 from bench.outbound.appliance import Appliance
 from bench.outbound.postfix import Postfix
 from bench.outbound.report import HEAD, Comparison, Run
@@ -27,17 +28,19 @@ LARGE = 4
 """divides them for large messages"""
 
 
-def measure(server: Server, scenario: Scenario, program: Path, certificates: Path) -> Run:
-    """Errors: SinkFailed."""
-    messages = MESSAGES[server.name] // (LARGE if scenario.size > 4 * KIB else 1)
+def measure(server: Server, scenario: Scenario, program: Path, certificates: Path, messages: int = 0) -> Run:
+    """`messages`: 0 = the usual number; else delivery counts from the start of the server. Errors: SinkFailed."""
+    whole = bool(messages)
+    messages = messages or MESSAGES[server.name] // (LARGE if scenario.size > 4 * KIB else 1)
     with sink(program, messages, certificate_of(certificates, scenario)) as target:
         if scenario.kind == "deliver":
             with server.full(scenario, target.port, messages) as running:
+                start = time.monotonic()
                 target.wait_first()
-                used = running.cpu()
+                used = 0.0 if whole else running.cpu()
                 taken = target.wait_all()
                 used = running.cpu() - used
-            seconds = taken.seconds
+            seconds = time.monotonic() - start if whole else taken.seconds
         else:
             with server.empty(scenario, target.port) as running:
                 used, start = running.cpu(), time.monotonic()
@@ -71,6 +74,14 @@ def main() -> int:
                 comparison = Comparison(scenario, [pair[0] for pair in runs], [pair[1] for pair in runs])
                 print(comparison.row(), flush=True)
                 missed |= not comparison.reached
+            print(f"\n{queues.HEAD}\n|{'---|' * (queues.HEAD.count('|') - 1)}", flush=True)
+            for one in queues.comparisons():
+                if given.only in one.name:
+                    row, kept = queues.compare(
+                        one, lambda server, scenario, messages: measure(server, scenario, program, folder, messages), given.rounds
+                    )
+                    print(row, flush=True)
+                    missed |= not kept
         except SinkFailed as error:
             print(error, file=sys.stderr)
             return 2

@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -25,17 +26,20 @@ from bench.outbound.servers import DOMAIN, Running
 
 PROGRAM = [sys.executable, "-m", "asyncos_shell"]
 START_LIMIT = 30.0
-SINK = "192.0.2.25"
+SINK, SILENT, DEAD = "192.0.2.25", "192.0.2.26", "dead.test"
+SCALE = 0.005
+"""of network time limits with a dead domain: its greeting is waited for 1.5 s"""
 LINE = b"0123456789" * 7 + b"01234\r\n"
 
 
 class Appliance:
-    """`domains`: destination domains over which a filled queue is spread."""
+    """`domains`: over which a filled queue is spread; `dead`: messages queued for a domain whose host never says a word."""
 
     name = "appliance"
 
-    def __init__(self, domains: Sequence[str] = (DOMAIN,)) -> None:
+    def __init__(self, domains: Sequence[str] = (DOMAIN,), dead: int = 0) -> None:
         self._domains = domains
+        self._dead = dead
 
     @contextmanager
     def full(self, scenario: Scenario, port: int, messages: int) -> Iterator[Running]:
@@ -46,8 +50,17 @@ class Appliance:
 
     @contextmanager
     def empty(self, scenario: Scenario, port: int) -> Iterator[Running]:
-        with _prepared(scenario) as state, _serving(state, port) as running:
-            yield running
+        with _prepared(scenario) as state:
+            if not self._dead:
+                with _serving(state, port) as running:
+                    yield running
+                return
+            asyncio.run(fill(state / "queue", scenario.size, self._dead, [DEAD]))
+            with socket.create_server(("127.0.0.1", 0)) as silent:
+                target = f"{SILENT}:25=127.0.0.1:{silent.getsockname()[1]}"
+                with _serving(state, port, "--map", target, "--net-timeout-scale", str(SCALE)) as running:
+                    _wait_for_failures(state)
+                    yield running
 
 
 @contextmanager
@@ -59,6 +72,7 @@ def _prepared(scenario: Scenario) -> Iterator[Path]:
         f"listenerconfig new In public Management smtp --accept={DOMAIN}",
         "listenerconfig edit In hostaccess default --max_conn=1000 --max_msgs=1000000",
         f"smtproutes new ALL [{SINK}]",
+        f"smtproutes new {DEAD} [{SILENT}]",
         f"destconfig default --tls={'required' if scenario.tls else 'no'} --max_messages_per_connection={50 if scenario.reuse else 1}",
         'commit "benchmark" Y',
     ]
@@ -75,12 +89,12 @@ def _prepared(scenario: Scenario) -> Iterator[Path]:
 
 
 @contextmanager
-def _serving(state: Path, target: int) -> Iterator[Running]:
+def _serving(state: Path, target: int, *options: str) -> Iterator[Running]:
     ready = state.parent / "ready"
     process = subprocess.Popen(
         [
             *(*PROGRAM, "--state", str(state), "--ready-file", str(ready), "--map", f"{SINK}:25=127.0.0.1:{target}"),
-            *("--map", "auto", "--dns", "127.0.0.1:1", "serve"),
+            *("--map", "auto", "--dns", "127.0.0.1:1", *options, "serve"),
         ],
         stdout=subprocess.DEVNULL,
     )
@@ -96,6 +110,15 @@ def _serving(state: Path, target: int) -> Iterator[Running]:
     finally:
         process.terminate()
         process.wait()
+
+
+def _wait_for_failures(state: Path) -> None:
+    """Until the first attempt for the dead domain has failed, and its mail is being put off."""
+    end = time.monotonic() + START_LIMIT
+    while not any("Delayed: " in path.read_text(errors="replace") for path in (state / "logs" / "mail_logs").glob("*")):
+        if time.monotonic() > end:
+            raise SystemExit("the dead domain does not fail")
+        time.sleep(0.05)
 
 
 async def fill(folder: Path, size: int, messages: int, domains: Sequence[str]) -> None:
