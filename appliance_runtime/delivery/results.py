@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from appliance_runtime.clock import Clock, log_date
 from appliance_runtime.delivery.bounces import Concerned, Notice, compose
@@ -46,15 +46,12 @@ class Delivered:
 
 @define(eq=False)
 class Results:
-    """`warned`: (MID, RID) -> number of delay warnings and time of the last one; in memory only."""
-
     live: Callable[[], Snapshot]
     queue: MessageQueue
     logs: EventLog
     clock: Clock
     counters: Counters
     rng: random.Random
-    warned: dict[tuple[int, int], tuple[int, datetime]] = field(factory=dict)
 
     # -- delivered ----------------------------------------------------------------------------------------------------
 
@@ -72,9 +69,6 @@ class Results:
 
     def complete(self, message: QueuedMessage, rids: Sequence[int], settle: Callable[[Exception | None], None]) -> None:
         """These recipients need nothing more; `settle` is called when that is durable. Errors: QueueError."""
-        if self.warned:
-            for rid in rids:
-                self.warned.pop((message.mid, rid), None)
 
         def stored(error: Exception | None) -> None:
             if gone and error is None:
@@ -126,8 +120,6 @@ class Results:
         rids = [recipient.rid for recipient in message.recipients]
         self.logs.event("mid.deleted", mid=message.mid, rids=rids)
         self.counters.add("deleted_recips", len(rids))
-        for rid in rids:
-            self.warned.pop((message.mid, rid), None)
         if await self.queue.bounced(message.mid, rids):
             self.logs.event("mid.finished", mid=message.mid, outcome="done")
 
@@ -172,8 +164,6 @@ class Results:
             # No room for the bounce: the recipients stay, to fail once more later.
             await self.queue.postpone(message.mid, rids, self.clock.now() + timedelta(seconds=profile.initial_retry))
             return
-        for rid in rids:
-            self.warned.pop((message.mid, rid), None)
         if await self.queue.bounced(message.mid, rids):
             self.logs.event("mid.finished", mid=message.mid, outcome="done")
 
@@ -209,16 +199,18 @@ class Results:
         interval = timedelta(seconds=profile.send_warnings_interval)
         if now - message.received <= interval:
             return
+        rids: list[int] = []
         concerned: list[Concerned] = []
         for recipient, failure in delayed:
-            count, last = self.warned.get((message.mid, recipient.rid), (0, message.received))
             answered = failure.answered and int(failure.code) >= TRANSIENT
-            if answered and recipient.attempts >= 1 and count < profile.send_warnings_count and (not count or now - last >= interval):
-                self.warned[message.mid, recipient.rid] = (count + 1, now)
+            long_ago = recipient.last_warning is None or now - recipient.last_warning >= interval
+            if answered and recipient.attempts >= 1 and recipient.warnings < profile.send_warnings_count and long_ago:
+                rids.append(recipient.rid)
                 concerned.append(Concerned(address=recipient.address, failure=failure, retries=recipient.attempts))
         if concerned:
             until = message.received + timedelta(seconds=profile.max_queue_lifetime)
-            await self._notify(message, concerned, profile, until)
+            if await self._notify(message, concerned, profile, until):
+                await self.queue.warned(message.mid, rids)
 
     async def _notify(
         self, message: QueuedMessage, concerned: Sequence[Concerned], profile: BounceProfile, until: datetime | None = None

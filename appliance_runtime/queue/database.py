@@ -25,15 +25,19 @@ CREATE TABLE IF NOT EXISTS message (mid INTEGER PRIMARY KEY, envelope BLOB NOT N
 CREATE TABLE IF NOT EXISTS attempt (
     mid INTEGER NOT NULL, rid INTEGER NOT NULL, completed INTEGER NOT NULL,
     attempts INTEGER NOT NULL, next_attempt INTEGER NOT NULL, reason BLOB NOT NULL, PRIMARY KEY (mid, rid)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS warning (
+    mid INTEGER NOT NULL, rid INTEGER NOT NULL, count INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (mid, rid)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS number (name TEXT PRIMARY KEY, reserved INTEGER NOT NULL) WITHOUT ROWID;
 """
 ADD_MESSAGE = "INSERT INTO message (mid, envelope, checksum, body) VALUES (?, ?, ?, ?)"
 REMOVE_MESSAGE = "DELETE FROM message WHERE mid = ?"
 PUT_ATTEMPT = "INSERT OR REPLACE INTO attempt (mid, rid, completed, attempts, next_attempt, reason) VALUES (?, ?, ?, ?, ?, ?)"
 REMOVE_ATTEMPTS = "DELETE FROM attempt WHERE mid = ?"
+PUT_WARNING = "INSERT OR REPLACE INTO warning (mid, rid, count, last) VALUES (?, ?, ?, ?)"
+REMOVE_WARNINGS = "DELETE FROM warning WHERE mid = ?"
 RESERVE = "INSERT OR REPLACE INTO number (name, reserved) VALUES (?, ?)"
 
-_ORDER = (ADD_MESSAGE, PUT_ATTEMPT, REMOVE_MESSAGE, REMOVE_ATTEMPTS, RESERVE)
+_ORDER = (ADD_MESSAGE, PUT_ATTEMPT, PUT_WARNING, REMOVE_MESSAGE, REMOVE_ATTEMPTS, REMOVE_WARNINGS, RESERVE)
 """in which statements of one transaction are done: what removes a message comes behind everything about it"""
 _LARGEST_STEP = 64
 """rows in one step, a power of two"""

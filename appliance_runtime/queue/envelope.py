@@ -44,6 +44,9 @@ class QueuedRecipient:
     attempts: int
     """failed attempts so far"""
     last_reason: str
+    warnings: int = 0
+    """delay warnings sent so far"""
+    last_warning: datetime | None = None
 
 
 @frozen(kw_only=True)

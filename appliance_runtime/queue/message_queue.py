@@ -24,8 +24,10 @@ from appliance_runtime.queue.body import Body
 from appliance_runtime.queue.database import (
     ADD_MESSAGE,
     PUT_ATTEMPT,
+    PUT_WARNING,
     REMOVE_ATTEMPTS,
     REMOVE_MESSAGE,
+    REMOVE_WARNINGS,
     RESERVE,
     Database,
     Statement,
@@ -291,6 +293,15 @@ class MessageQueue:
         self._announce(self._schedule.resume(resumed, self._clock.now()))
         self._set_alarm()
 
+    async def warned(self, mid: int, rids: Sequence[int]) -> None:
+        """The sender has been told once more that these recipients are delayed. Durable as in `delivered`."""
+        message = self._schedule.messages.get(mid)
+        now = self._clock.now()
+        recipients = self._schedule.warn(mid, rids, now)
+        if message is not None and recipients:
+            message.warned = True
+            await self._store(Change([(PUT_WARNING, (mid, one.rid, one.warnings, to_microseconds(now))) for one in recipients]))
+
     def deliver_now(self, domain: str | None = None) -> None:
         """Make everything that waits for a domain, or for all, due at once (`delivernow`)."""
         self._announce(self._schedule.hurry(domain, self._clock.now()))
@@ -312,6 +323,8 @@ class MessageQueue:
         statements: list[Statement] = [(REMOVE_MESSAGE, (envelope.mid,))]
         if message.recorded:
             statements.append((REMOVE_ATTEMPTS, (envelope.mid,)))
+        if message.warned:
+            statements.append((REMOVE_WARNINGS, (envelope.mid,)))
         return Change(statements, free=partial(self._free, envelope) if envelope.spool or envelope.place else None)
 
     def _free(self, envelope: Envelope) -> None:

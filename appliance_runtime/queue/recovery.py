@@ -18,8 +18,10 @@ from attrs import define, field, frozen
 from appliance_runtime.queue.database import (
     ADD_MESSAGE,
     PUT_ATTEMPT,
+    PUT_WARNING,
     REMOVE_ATTEMPTS,
     REMOVE_MESSAGE,
+    REMOVE_WARNINGS,
     RESERVE,
     Database,
     from_microseconds,
@@ -32,10 +34,13 @@ from appliance_runtime.state_directory import sync_directory, write_private
 
 ENVELOPES = "SELECT mid, envelope, checksum FROM message ORDER BY mid"
 ATTEMPTS = "SELECT mid, rid, completed, attempts, next_attempt, reason FROM attempt"
+WARNINGS = "SELECT mid, rid, count, last FROM warning"
 NUMBERS = "SELECT name, reserved FROM number"
 
 Attempts = dict[int, tuple[int, int, int, bytes]]
 """by RID: completed, failed attempts, next attempt, last reason"""
+Warnings = dict[tuple[int, int], tuple[int, int]]
+"""by MID and RID: number, time of the last one"""
 
 
 @frozen
@@ -91,20 +96,20 @@ def recover(places: Places, database: Database, now: datetime) -> Found:
     """Read everything but the bodies, and tidy up. Errors: sqlite3.Error, OSError."""
     found = Found()
     try:
-        envelopes, attempts, found.reserved = _read(database)
+        envelopes, attempts, warnings, found.reserved = _read(database)
     except sqlite3.Error as error:
         if not is_damage(error):
             raise
         database.close()
         found.aside.append(_rescue(places, database, now))
-        envelopes, attempts, found.reserved = _read(database)
+        envelopes, attempts, warnings, found.reserved = _read(database)
     for mid, octets, checksum in envelopes:
         envelope = _envelope(mid, octets, checksum)
         if envelope is None:
             found.aside.append(set_aside(places, database, mid, octets))
-            database.transaction([(REMOVE_MESSAGE, (mid,)), (REMOVE_ATTEMPTS, (mid,))])
+            database.transaction([(REMOVE_MESSAGE, (mid,)), (REMOVE_ATTEMPTS, (mid,)), (REMOVE_WARNINGS, (mid,))])
         else:
-            found.messages.append(_stored(envelope, attempts.get(mid, {})))
+            found.messages.append(_stored(envelope, attempts.get(mid, {}), warnings))
     files = {stored.envelope.spool for stored in found.messages}
     segments = {stored.envelope.place.segment for stored in found.messages if stored.envelope.place}
     for folder, named in ((places.spool, files), (places.segments, segments)):
@@ -138,12 +143,13 @@ def set_aside(places: Places, database: Database, mid: int, octets: bytes, envel
     return f"aside/{name}"
 
 
-def _read(database: Database) -> tuple[list[tuple[int, bytes, int]], dict[int, Attempts], dict[str, int]]:
+def _read(database: Database) -> tuple[list[tuple[int, bytes, int]], dict[int, Attempts], Warnings, dict[str, int]]:
     connection = database.open()
     attempts: dict[int, Attempts] = {}
     for mid, rid, *state in connection.execute(ATTEMPTS):
         attempts.setdefault(mid, {})[rid] = tuple(state)
-    return connection.execute(ENVELOPES).fetchall(), attempts, dict(connection.execute(NUMBERS).fetchall())
+    warnings = {(mid, rid): (count, last) for mid, rid, count, last in connection.execute(WARNINGS)}
+    return connection.execute(ENVELOPES).fetchall(), attempts, warnings, dict(connection.execute(NUMBERS).fetchall())
 
 
 def _envelope(mid: int, octets: object, checksum: int) -> Envelope | None:
@@ -156,11 +162,12 @@ def _envelope(mid: int, octets: object, checksum: int) -> Envelope | None:
     return envelope if envelope.mid == mid else None
 
 
-def _stored(envelope: Envelope, attempts: Attempts) -> Stored:
+def _stored(envelope: Envelope, attempts: Attempts, warnings: Warnings) -> Stored:
     recipients = []
     for rid, address in enumerate(envelope.recipients):
         completed, count, due, reason = attempts.get(rid, (0, 0, 0, b""))
         if not completed:
+            number, last = warnings.get((envelope.mid, rid), (0, 0))
             recipients.append(
                 Recipient(
                     rid,
@@ -169,6 +176,8 @@ def _stored(envelope: Envelope, attempts: Attempts) -> Stored:
                     from_microseconds(due) if due else envelope.received,
                     count,
                     reason.decode("utf-8", "surrogateescape"),
+                    number,
+                    from_microseconds(last) if number else None,
                 )
             )
     return Stored(envelope, recipients, bool(attempts))
@@ -185,7 +194,12 @@ def _rescue(places: Places, database: Database, now: datetime) -> str:
     sync_directory(places.aside)
     connection = sqlite3.connect(old, isolation_level=None)
     try:
-        for table, key, insert in (("number", "name", RESERVE), ("attempt", "mid, rid", PUT_ATTEMPT), ("message", "mid", ADD_MESSAGE)):
+        for table, key, insert in (
+            ("number", "name", RESERVE),
+            ("attempt", "mid, rid", PUT_ATTEMPT),
+            ("warning", "mid, rid", PUT_WARNING),
+            ("message", "mid", ADD_MESSAGE),
+        ):
             keys = {*_until_damage(connection, f"SELECT {key} FROM {table} ORDER BY {key}")}
             keys |= {*_until_damage(connection, f"SELECT {key} FROM {table} ORDER BY {key.replace(',', ' DESC,')} DESC")}
             row_of = f"SELECT * FROM {table} WHERE ({key}) = ({', '.join('?' for _ in key.split(','))})"

@@ -29,6 +29,8 @@ class Recipient:
     due: datetime
     attempts: int = 0
     last_reason: str = ""
+    warnings: int = 0
+    last_warning: datetime | None = None
 
 
 @define(eq=False)
@@ -56,6 +58,8 @@ class Message:
     parcels: dict[str, Parcel] = field(factory=dict)
     recorded: bool = False
     """whether the database has rows about its recipients"""
+    warned: bool = False
+    """whether it has rows about delay warnings"""
     unprocessed: bool = False
     """in the work queue, not yet handed to delivery"""
 
@@ -69,7 +73,14 @@ class Message:
             listener=envelope.listener,
             size=envelope.size,
             recipients=tuple(
-                QueuedRecipient(rid=r.rid, address=r.address, attempts=r.attempts, last_reason=r.last_reason)
+                QueuedRecipient(
+                    rid=r.rid,
+                    address=r.address,
+                    attempts=r.attempts,
+                    last_reason=r.last_reason,
+                    warnings=r.warnings,
+                    last_warning=r.last_warning,
+                )
                 for r in sorted(recipients, key=lambda recipient: recipient.rid)
             ),
         )
@@ -110,6 +121,7 @@ class Schedule:
             if parcel is None:
                 parcel = message.parcels[recipient.domain] = Parcel(message, recipient.domain)
             parcel.recipients[recipient.rid] = recipient
+            message.warned = message.warned or recipient.warnings > 0
         self.messages[envelope.mid] = message
         heapq.heappush(self._ages, (envelope.received, envelope.mid))
         if unprocessed:
@@ -236,6 +248,17 @@ class Schedule:
             if done:
                 self._settle(parcel, done, now)
         return deferred
+
+    def warn(self, mid: int, rids: Sequence[int], now: datetime) -> list[Recipient]:
+        """The sender has been told that these recipients are delayed; returns those that are still there."""
+        message = self.messages.get(mid)
+        warned: list[Recipient] = []
+        for parcel in message.parcels.values() if message else ():
+            warned += [parcel.recipients[rid] for rid in rids if rid in parcel.recipients]
+        for recipient in warned:
+            recipient.warnings += 1
+            recipient.last_warning = now
+        return warned
 
     def hurry(self, name: str | None, now: datetime) -> set[str]:
         """Make waiting recipients of a domain, or of all, due now (`delivernow`); returns the domains concerned."""

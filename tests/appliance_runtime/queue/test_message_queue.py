@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -135,6 +136,26 @@ async def test_a_restart_finds_everything(folder: Path, clock: FakeClock, make_m
         assert await second.body(mid) == octets
     assert len(list((folder / "spool").iterdir())) == 1
     await second.close()
+
+
+async def test_delay_warnings_are_counted_over_restarts(folder: Path, clock: FakeClock, make_message: Callable[..., NewMessage]) -> None:
+    first = await MessageQueue.open(folder, clock)
+    await first.accept(make_message(first, clock, "a@d.test", "b@d.test"))
+    take(first, clock)
+    await first.deferred(1, [0, 1], next_attempt=clock.now() + timedelta(seconds=60), reason="450 busy")
+    await clock.advance(10)
+    await first.warned(1, [1])
+    await first.warned(1, [1, 7])
+    await first.close()
+
+    second = await MessageQueue.open(folder, clock)
+    await clock.advance(50)
+    assert [(r.warnings, r.last_warning) for r in take(second, clock).recipients] == [(0, None), (2, START + timedelta(seconds=10))]
+    assert await second.delivered(1, [0, 1])
+    await second.close()
+    with sqlite3.connect(folder / "queue.sqlite") as database:
+        assert database.execute("SELECT count(*) FROM warning").fetchone() == (0,)
+    database.close()
 
 
 async def test_large_bodies_are_files_that_go_with_the_message(queue: MessageQueue, folder: Path, clock: FakeClock, store: Store) -> None:
