@@ -19,6 +19,7 @@ from pathlib import Path
 
 from appliance_runtime.alerts.catalogue import Raise, disk_full, queue_corrupt
 from appliance_runtime.clock import Clock
+from appliance_runtime.queue.announcements import Announcements
 from appliance_runtime.queue.bodies import BodyCache, StoredBodies
 from appliance_runtime.queue.body import Body
 from appliance_runtime.queue.database import (
@@ -36,10 +37,12 @@ from appliance_runtime.queue.database import (
 )
 from appliance_runtime.queue.envelope import Envelope, NewMessage, QueuedMessage, QueuedRecipient, destination_domain
 from appliance_runtime.queue.errors import QueueError, QueueFull, UnreadableMessage
-from appliance_runtime.queue.numbers import Numbers, boot_id
-from appliance_runtime.queue.recovery import Places, recover
+from appliance_runtime.queue.numbers import Numbers
+from appliance_runtime.queue.opening import begin
+from appliance_runtime.queue.recovery import Places, rescue
 from appliance_runtime.queue.schedule import Message, Recipient, Schedule
 from appliance_runtime.queue.segments import LEAST, Segments
+from appliance_runtime.queue.takeover import TakeOver
 from appliance_runtime.queue.writer import Change, Writer
 
 __all__ = ["Body", "MessageQueue", "NewMessage", "QueueError", "QueueFull", "QueuedMessage", "QueuedRecipient", "UnreadableMessage"]
@@ -53,7 +56,7 @@ CACHE_LIMIT = 64 * 1024**2
 class MessageQueue:
     """Made by `open`. One for each directory at a time; the lock of the state directory sees to it."""
 
-    def __init__(self, places: Places, clock: Clock, database: Database, numbers: Numbers, schedule: Schedule, segments: Segments) -> None:
+    def __init__(self, places: Places, clock: Clock, database: Database, numbers: Numbers, segments: Segments) -> None:
         self.on_ready: Callable[[str], None] | None = None
         """called in the loop with a destination domain that has become due; `domains_due` tells what was so before"""
         self.pause = 0
@@ -62,15 +65,14 @@ class MessageQueue:
         self._clock = clock
         self._database = database
         self._numbers = numbers
-        self._schedule = schedule
+        self._schedule = Schedule()
         self._cache = BodyCache(CACHE_LIMIT)
         self._stored = StoredBodies(places)
         self._loop = asyncio.get_running_loop()
         self._segments = segments
         self._writer = Writer(database, segments, places.spool, self._loop)
-        self._ready: set[str] = set()
-        self._alarm: asyncio.Task[None] | None = None
-        self._alarm_at: datetime | None = None
+        self._told = Announcements(self._schedule, clock, lambda domain: self.on_ready and self.on_ready(domain))
+        self._takeover: TakeOver
         self._alert: Raise | None = None
         self._damaged: list[str] = []
         self._full = False
@@ -81,35 +83,41 @@ class MessageQueue:
         """Open the queue of a directory, made where it is missing. `pause`: of the work queue, see there. Errors: QueueError."""
         places = Places(directory)
         database = Database(places.database, limit=size_limit)
-
-        def read() -> tuple[Numbers, Schedule, list[str]]:
-            places.make()
-            found = recover(places, database, clock.now())
-            schedule = Schedule()
-            for stored in found.messages:
-                unprocessed = 0 < pause == stored.envelope.pause
-                schedule.add(stored.envelope, stored.recipients, clock.now(), recorded=stored.recorded, unprocessed=unprocessed)
-            numbers = Numbers(places.numbers, found.reserved, boot_id())
-            numbers.raise_to("mid", max(schedule.messages, default=0) + 1)
-            database.transaction([(RESERVE, (name, bound)) for name, bound in numbers.reserved.items()])
-            return numbers, schedule, found.aside
-
         try:
-            numbers, schedule, damaged = await asyncio.to_thread(read)
+            start = await asyncio.to_thread(begin, places, database, clock.now())
         except (OSError, sqlite3.Error) as error:
             database.close()
             raise QueueError(f"the queue cannot be opened: {error}") from error
-        placed = (place for message in schedule.messages.values() if (place := message.envelope.place))
-        queue = cls(places, clock, database, numbers, schedule, Segments(places.segments, placed))
+        queue = cls(places, clock, database, start.numbers, start.segments)
         queue.pause = pause
-        queue._damaged = damaged
-        queue._set_alarm()
+        queue._damaged = start.aside
+        queue._takeover = TakeOver(
+            places,
+            queue._schedule,
+            start,
+            now=clock.now,
+            pause=lambda: queue.pause,
+            store=queue._store,
+            rescue=queue._rescue,
+            report_damage=queue._report_damage,
+            done=queue._taken_over,
+        )
+        queue._takeover.begin()
         return queue
+
+    def _rescue(self) -> str:
+        """The database is damaged: what can still be read of it goes into a new one. In the writer's thread. Errors: OSError, sqlite3.Error."""
+        self._stored.close()
+        return rescue(self._places, self._database, self._clock.now())
+
+    def _taken_over(self) -> None:
+        """All messages of earlier runs are known: delivery may begin."""
+        self._told.begin()
 
     async def close(self) -> None:
         """Write what waits and let go of the directory."""
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._told.end()
+        await self._takeover.end()
         await asyncio.to_thread(self._writer.stop)
         await asyncio.sleep(0)  # the last outcomes
         exact = [(RESERVE, (name, number)) for name, number in self._numbers.coming().items()]
@@ -193,7 +201,7 @@ class MessageQueue:
         if body.spool is None:
             self._cache.put(envelope.mid, body.octets())
         if not unprocessed:
-            self._announce(domains)
+            self._told.announce(domains)
 
     # -- work queue ---------------------------------------------------------------------------------------------------
 
@@ -205,7 +213,7 @@ class MessageQueue:
     def process(self) -> None:
         """End the pause of the work queue: hand everything in it to delivery."""
         self.pause = 0
-        self._announce(self._schedule.process(self._clock.now()))
+        self._told.announce(self._schedule.process(self._clock.now()))
 
     # -- delivery -----------------------------------------------------------------------------------------------------
 
@@ -215,22 +223,22 @@ class MessageQueue:
         What is leased is the caller's until each recipient was reported or `release` was called. `holder`: for `give_back`.
         """
         messages = self._schedule.lease(domain, now, limit, holder)
-        self._set_alarm()
+        self._told.set_alarm()
         return messages
 
     def release(self, mid: int, domain: str) -> None:
         """Give a lease back untouched."""
         self._schedule.release(mid, domain, self._clock.now())
-        self._set_alarm()
+        self._told.set_alarm()
 
     def give_back(self, domain: str, holder: object) -> None:
         """Release everything that `holder` has leased and not reported: it has crashed."""
         self._schedule.give_back(domain, holder, self._clock.now())
-        self._set_alarm()
+        self._told.set_alarm()
 
     def domains_due(self, now: datetime) -> list[str]:
         """Domains with something due that is not leased, the one that waits longest first."""
-        return self._schedule.domains_due(now)
+        return self._schedule.domains_due(now) if self._told.begun else []
 
     def next_due(self) -> datetime | None:
         """The next moment at which a domain becomes due; what is due already does not count."""
@@ -253,7 +261,7 @@ class MessageQueue:
             self._loop.call_soon(settle, None)
             return True
         gone = self._schedule.complete(mid, rids, self._clock.now())
-        self._set_alarm()
+        self._told.set_alarm()
         if gone:
             change = self._removal(message)
         else:
@@ -285,13 +293,13 @@ class MessageQueue:
     def suspend(self, domain: str) -> list[int]:
         """Set aside what is due to a domain, until `resume`; returns the MIDs. It goes on counting as queued."""
         aside = self._schedule.suspend(domain, self._clock.now())
-        self._set_alarm()
+        self._told.set_alarm()
         return aside
 
     def resume(self, resumed: Callable[[str], bool]) -> None:
         """Have wait again, with its old due times, what was set aside for the domains that are `resumed`."""
-        self._announce(self._schedule.resume(resumed, self._clock.now()))
-        self._set_alarm()
+        self._told.announce(self._schedule.resume(resumed, self._clock.now()))
+        self._told.set_alarm()
 
     async def warned(self, mid: int, rids: Sequence[int]) -> None:
         """The sender has been told once more that these recipients are delayed. Durable as in `delivered`."""
@@ -304,7 +312,7 @@ class MessageQueue:
 
     def deliver_now(self, domain: str | None = None) -> None:
         """Make everything that waits for a domain, or for all, due at once (`delivernow`)."""
-        self._announce(self._schedule.hurry(domain, self._clock.now()))
+        self._told.announce(self._schedule.hurry(domain, self._clock.now()))
 
     def claim(self, mid: int, rids: Sequence[int]) -> QueuedMessage | None:
         """Lease certain recipients, due or not, but not those in transmission; None when none is left."""
@@ -312,7 +320,7 @@ class MessageQueue:
 
     def _record(self, message: Message, waiting: Sequence[Recipient]) -> Change:
         """The new state of recipients that go on waiting."""
-        self._set_alarm()
+        self._told.set_alarm()
         message.recorded = True
         rows = [(message.envelope.mid, r.rid, 0, r.attempts, to_microseconds(r.due), _octets(r.last_reason)) for r in waiting]
         return Change([(PUT_ATTEMPT, row) for row in rows])
@@ -374,7 +382,7 @@ class MessageQueue:
             return
         envelope = message.envelope
         self._schedule.complete(mid, range(len(envelope.recipients)), self._clock.now())
-        self._set_alarm()
+        self._told.set_alarm()
 
         try:
             name = await asyncio.to_thread(self._stored.set_aside, envelope)
@@ -425,36 +433,6 @@ class MessageQueue:
 
     def message(self, mid: int) -> Message | None:
         return self._schedule.messages.get(mid)
-
-    # -- being told ---------------------------------------------------------------------------------------------------
-
-    def _announce(self, domains: set[str]) -> None:
-        """Tell delivery soon, once for everything that happens in this turn of the loop."""
-        if domains and not self._ready:
-            self._loop.call_soon(self._tell)
-        self._ready |= domains
-
-    def _tell(self) -> None:
-        ready, self._ready = self._ready, set()
-        if self.on_ready is not None:
-            for domain in sorted(ready):
-                self.on_ready(domain)
-
-    def _set_alarm(self) -> None:
-        """Have `_ring` called when the next domain becomes due."""
-        due = self._schedule.next_due()
-        if due is None or (self._alarm_at is not None and self._alarm_at <= due):
-            return
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm_at = due
-        self._alarm = self._loop.create_task(self._ring(due))
-
-    async def _ring(self, moment: datetime) -> None:
-        await self._clock.sleep_until(moment)
-        self._alarm = self._alarm_at = None
-        self._announce(set(self._schedule.wake(self._clock.now())))
-        self._set_alarm()
 
     def _report_damage(self, name: str) -> None:
         if self._alert is None:

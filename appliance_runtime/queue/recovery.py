@@ -1,7 +1,7 @@
 """What a queue directory holds at the start: messages and their state; damaged ones are set aside, never deleted.
 
-Runs before anything else uses the directory. A database file that SQLite cannot read through is moved to `aside/` as a
-whole, and every message that can still be read in it, from either end, is put into a new one.
+It is read in slices, by MID. A database file that SQLite cannot read through is moved to `aside/` as a whole, and every
+message that can still be read in it, from either end, is put into a new one; while that is done, nothing else may use it.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ from appliance_runtime.queue.database import (
     REMOVE_WARNINGS,
     RESERVE,
     Database,
+    Statement,
     from_microseconds,
-    is_damage,
 )
 from appliance_runtime.queue.envelope import Envelope, destination_domain
 from appliance_runtime.queue.schedule import Recipient
 from appliance_runtime.queue.segments import read
 from appliance_runtime.state_directory import sync_directory, write_private
 
-ENVELOPES = "SELECT mid, envelope, checksum FROM message ORDER BY mid"
-ATTEMPTS = "SELECT mid, rid, completed, attempts, next_attempt, reason FROM attempt"
-WARNINGS = "SELECT mid, rid, count, last FROM warning"
+ENVELOPES = "SELECT mid, envelope, checksum FROM message WHERE mid > ? AND mid <= ? ORDER BY mid LIMIT ?"
+ATTEMPTS = "SELECT mid, rid, completed, attempts, next_attempt, reason FROM attempt WHERE mid > ? AND mid <= ?"
+WARNINGS = "SELECT mid, rid, count, last FROM warning WHERE mid > ? AND mid <= ?"
+LAST = "SELECT max(mid) FROM message"
 NUMBERS = "SELECT name, reserved FROM number"
 
 Attempts = dict[int, tuple[int, int, int, bytes]]
@@ -53,11 +54,14 @@ class Stored:
 
 
 @define
-class Found:
+class Slice:
+    """Messages that followed each other in the database."""
+
     messages: list[Stored] = field(factory=list)
-    reserved: dict[str, int] = field(factory=dict)
-    aside: list[str] = field(factory=list)
-    """names of what was set aside"""
+    damaged: list[tuple[int, bytes]] = field(factory=list)
+    """MID, what stands in the place of the envelope"""
+    end: int | None = None
+    """MID behind which the next slice begins; None = there is none"""
 
 
 @frozen
@@ -92,31 +96,37 @@ class Places:
         sync_directory(self.root)
 
 
-def recover(places: Places, database: Database, now: datetime) -> Found:
-    """Read everything but the bodies, and tidy up. Errors: sqlite3.Error, OSError."""
-    found = Found()
-    try:
-        envelopes, attempts, warnings, found.reserved = _read(database)
-    except sqlite3.Error as error:
-        if not is_damage(error):
-            raise
-        database.close()
-        found.aside.append(_rescue(places, database, now))
-        envelopes, attempts, warnings, found.reserved = _read(database)
-    for mid, octets, checksum in envelopes:
+def last_mid(database: Database) -> int:
+    """The highest MID that is stored. Errors: sqlite3.Error."""
+    return database.open().execute(LAST).fetchone()[0] or 0
+
+
+def reserved_numbers(database: Database) -> dict[str, int]:
+    """Errors: sqlite3.Error."""
+    return dict(database.open().execute(NUMBERS).fetchall())
+
+
+def read_slice(database: Database, after: int, last: int, count: int) -> Slice:
+    """Up to `count` messages with MIDs from `after` (excluded) to `last`, without their bodies. Errors: sqlite3.Error."""
+    connection = database.open()
+    rows = connection.execute(ENVELOPES, (after, last, count)).fetchall()
+    end = rows[-1][0] if len(rows) == count else last
+    attempts: dict[int, Attempts] = {}
+    for mid, rid, *state in connection.execute(ATTEMPTS, (after, end)):
+        attempts.setdefault(mid, {})[rid] = tuple(state)
+    warnings = {(mid, rid): (number, last) for mid, rid, number, last in connection.execute(WARNINGS, (after, end))}
+    found = Slice(end=end if len(rows) == count else None)
+    for mid, octets, checksum in rows:
         envelope = _envelope(mid, octets, checksum)
         if envelope is None:
-            found.aside.append(set_aside(places, database, mid, octets))
-            database.transaction([(REMOVE_MESSAGE, (mid,)), (REMOVE_ATTEMPTS, (mid,)), (REMOVE_WARNINGS, (mid,))])
+            found.damaged.append((mid, octets))
         else:
             found.messages.append(_stored(envelope, attempts.get(mid, {}), warnings))
-    files = {stored.envelope.spool for stored in found.messages}
-    segments = {stored.envelope.place.segment for stored in found.messages if stored.envelope.place}
-    for folder, named in ((places.spool, files), (places.segments, segments)):
-        for path in folder.iterdir():
-            if path.name not in named:
-                path.unlink()
     return found
+
+
+def removal(mid: int) -> list[Statement]:
+    return [(REMOVE_MESSAGE, (mid,)), (REMOVE_ATTEMPTS, (mid,)), (REMOVE_WARNINGS, (mid,))]
 
 
 def set_aside(places: Places, database: Database, mid: int, octets: bytes, envelope: Envelope | None = None) -> str:
@@ -141,15 +151,6 @@ def set_aside(places: Places, database: Database, mid: int, octets: bytes, envel
             body = row[0] if row and row[0] else b""
     write_private(places.aside / name, body)
     return f"aside/{name}"
-
-
-def _read(database: Database) -> tuple[list[tuple[int, bytes, int]], dict[int, Attempts], Warnings, dict[str, int]]:
-    connection = database.open()
-    attempts: dict[int, Attempts] = {}
-    for mid, rid, *state in connection.execute(ATTEMPTS):
-        attempts.setdefault(mid, {})[rid] = tuple(state)
-    warnings = {(mid, rid): (count, last) for mid, rid, count, last in connection.execute(WARNINGS)}
-    return connection.execute(ENVELOPES).fetchall(), attempts, warnings, dict(connection.execute(NUMBERS).fetchall())
 
 
 def _envelope(mid: int, octets: object, checksum: int) -> Envelope | None:
@@ -183,8 +184,9 @@ def _stored(envelope: Envelope, attempts: Attempts, warnings: Warnings) -> Store
     return Stored(envelope, recipients, bool(attempts))
 
 
-def _rescue(places: Places, database: Database, now: datetime) -> str:
-    """Move the damaged file away and fill a new one with what it still gives; returns its name."""
+def rescue(places: Places, database: Database, now: datetime) -> str:
+    """Move the damaged file away and fill a new one with what it still gives; returns its name. Errors: OSError, sqlite3.Error."""
+    database.close()
     old = places.aside / f"{database.path.name}.{now:%Y%m%dT%H%M%S}"
     while old.exists():
         old = old.with_name(f"{old.name}x")

@@ -14,7 +14,7 @@ import os
 import secrets
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from attrs import frozen
@@ -43,11 +43,13 @@ class Place:
 class Segments:
     """The segments of one queue."""
 
-    def __init__(self, directory: Path, used: Iterable[Place]) -> None:
-        """`used`: the places of all stored bodies."""
+    def __init__(self, directory: Path) -> None:
+        """Segments that are there already are left alone until `adopted`. Errors: OSError."""
         self._directory = directory
         self._lock = threading.Lock()
-        self._bodies = Counter(place.segment for place in used)
+        self._bodies: Counter[str] = Counter()
+        self._old = {path.name for path in directory.iterdir()}
+        """segments of earlier runs whose bodies are not all known yet"""
         self._waiting: deque[str] = deque()
         self._current = ""
         self._at = SEGMENT_SIZE
@@ -59,6 +61,21 @@ class Segments:
         self._low = threading.Event()
         self._closing = False
         self._supplier: threading.Thread | None = None
+
+    def adopt(self, place: Place) -> None:
+        """A stored body of an earlier run stands there."""
+        with self._lock:
+            self._bodies[place.segment] += 1
+
+    def adopted(self) -> None:
+        """Every stored body is known: remove the segments of earlier runs that have none."""
+        with self._lock:
+            old, self._old = self._old, set()
+            empty = [segment for segment in old if not self._bodies[segment]]
+            for segment in empty:
+                del self._bodies[segment]
+        for segment in empty:
+            (self._directory / segment).unlink(missing_ok=True)
 
     def place(self, size: int) -> Place:
         """Room for a body of `size` octets; to be given back with `free`."""
@@ -90,6 +107,8 @@ class Segments:
                 self._put_away(place.segment)
 
     def _put_away(self, segment: str) -> None:
+        if segment in self._old:
+            return
         del self._bodies[segment]
         if len(self._waiting) < 2 * AHEAD:
             self._waiting.append(segment)

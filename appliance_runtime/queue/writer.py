@@ -40,6 +40,8 @@ class Change:
     """of the message; when it is not in the row, it is made durable before the transaction"""
     place: Place | None = None
     """where the body is to be written"""
+    call: Callable[[], None] | None = None
+    """called in the thread before the transaction, while nothing else uses the database. Errors: OSError, sqlite3.Error"""
     free: Callable[[], None] | None = None
     """gives back the room of a body: when a removal is stored, or an addition is refused"""
 
@@ -108,6 +110,7 @@ class Writer:
     def _write(self) -> None:
         if not self._batch and not self._backlog:
             return
+        self._batch = [change for change in self._batch if change.call is None or self._called(change, change.call)]
         new = self._write_bodies([change for change in self._batch if change.adds is not None])
         self._backlog += [change for change in self._batch if change.adds is None]
         # Segments are synced while the transaction is: both must be on disk, in whatever order, before anybody is told.
@@ -126,6 +129,14 @@ class Writer:
         if self._backlog and self._try(self._backlog) is None:
             self._clear_backlog()
         self._batch = []
+
+    def _called(self, change: Change, call: Callable[[], None]) -> bool:
+        try:
+            call()
+        except (OSError, sqlite3.Error) as error:
+            self._settled.append((change, error))
+            return False
+        return True
 
     def _clear_backlog(self) -> None:
         """It has been stored."""

@@ -24,7 +24,7 @@ MEDIUM = b"0123456789abcde\n" * 4_000
 @pytest.fixture
 def segments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Segments]:
     monkeypatch.setattr(segments_module, "AHEAD", 0)  # nothing happens in the background
-    made = Segments(tmp_path, ())
+    made = Segments(tmp_path)
     yield made
     made.close()
 
@@ -63,7 +63,7 @@ def test_a_full_segment_is_followed_by_another_one_and_used_again_when_it_is_emp
 def test_an_empty_segment_waits_for_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments_module, "AHEAD", 1)
     monkeypatch.setattr(Segments, "_supply", lambda _: None)
-    segments = Segments(tmp_path, ())
+    segments = Segments(tmp_path)
     whole = bytes(SEGMENT_SIZE)
     first, _ = write(segments, whole), write(segments, whole)
     segments.free(first)
@@ -74,7 +74,7 @@ def test_an_empty_segment_waits_for_use(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_segments_are_prepared_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments_module, "AHEAD", 2)
-    segments = Segments(tmp_path, ())
+    segments = Segments(tmp_path)
     segments.place(LEAST)
     segments.close()  # waits for what is being prepared
     assert [path.stat().st_size for path in tmp_path.iterdir()] in ([], [SEGMENT_SIZE] * 2)
