@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,13 +50,23 @@ async def told(queue: MessageQueue, clock: FakeClock) -> list[str]:
     return domains
 
 
-async def test_delivery_begins_when_everything_is_known_and_in_order(folder: Path, clock: FakeClock, make_message: Make) -> None:
+async def test_delivery_begins_when_everything_is_known_and_in_order(
+    folder: Path, clock: FakeClock, make_message: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await fill(folder, clock, make_message)
+    gate, read = threading.Event(), takeover.read_slice
+
+    def wait_and_read(*arguments: Any) -> Any:
+        gate.wait(20)
+        return read(*arguments)
+
+    monkeypatch.setattr(takeover, "read_slice", wait_and_read)
     queue = await MessageQueue.open(folder, clock)
     assert queue.message_count == 10
-    assert queue.domains_due(clock.now()) == []
     await queue.accept(make_message(queue, clock))
-    assert queue.message_count < COUNT
+    assert queue.message_count == 11
+    assert queue.domains_due(clock.now()) == []
+    gate.set()
     assert await told(queue, clock) == ["d.test"]
     assert queue.domains_due(clock.now()) == ["d.test"]
     assert [message.mid for message in queue.due("d.test", clock.now(), 100)] == list(range(1, COUNT + 2))
