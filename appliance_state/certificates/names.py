@@ -37,7 +37,10 @@ _WIDE_TEXTS = {0x1C: "utf-32-be", 0x1E: "utf-16-be"}
 _VERSION, _EXTENSIONS = 0xA0, 0xA3
 _OTHER_NAMES = {0x81: "email", 0x86: "URI"}
 _DNS_NAME, _IP_ADDRESS = 0x82, 0x87
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]| $")
+"""Control characters, those that change the direction of text or cannot be seen, and a blank at the end: with `>` before it,
+a name would look like a prompt.
+"""
 
 
 def _code(match: re.Match[str]) -> str:

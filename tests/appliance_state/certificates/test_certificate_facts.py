@@ -82,6 +82,12 @@ def test_control_characters_never_reach_the_screen() -> None:
     assert facts.common_name == r"a\x00b\x1b[2Jc\x0d\x0ad\x9be"
 
 
+def test_nothing_turns_text_round_or_looks_like_a_prompt() -> None:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail\u202etset\u200b\ufeff> ")])
+    facts = facts_of(issue(None, name=name).certificate)
+    assert facts.common_name == r"mail\u202etset\u200b\ufeff>\x20" and facts.subject.endswith(r">\x20")
+
+
 def test_text_that_is_no_utf8_is_shown_as_octets() -> None:
     der = issue("abcdefgh.test").certificate.public_bytes(Encoding.DER).replace(b"abcdefgh.test", b"abc\xff\xfe\xe9gh.test")
     assert facts_of(load_der(der)).subject == r"C=JP,O=Lab,CN=abc\xff\xfe\xe9gh.test"
