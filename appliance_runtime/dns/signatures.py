@@ -7,7 +7,7 @@ signatures at will. Algorithms: RFC 8624 3.1, what may be met in the wild; a zon
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
@@ -45,7 +45,11 @@ MAX_SIGNATURES = 32
 """cryptographic checks for one answer of a server"""
 MAX_PER_RRSET = 8
 MAX_HASHES = 64
-"""NSEC3 hashes for one answer of a server"""
+"""hashes of NSEC3 names and of keys for one answer of a server"""
+MAX_RECORDS = 500
+"""records under one signature: each check puts all of them in order"""
+MAX_KEYS = 64
+"""DNSKEY or DS records of a zone"""
 
 
 class Bogus(Exception):
@@ -89,10 +93,18 @@ class Lifetime:
 
 @frozen(kw_only=True)
 class Zone:
-    """A zone that is signed up to a trust anchor."""
+    """A zone that is signed up to a trust anchor. `keys`: by algorithm and tag, of which several keys may have the same."""
 
     name: dns.name.Name
-    keys: tuple[DNSKEY, ...]
+    keys: Mapping[tuple[int, int], tuple[DNSKEY, ...]]
+
+    @classmethod
+    def of(cls, name: dns.name.Name, keys: Iterable[DNSKEY]) -> Zone:
+        by_tag: dict[tuple[int, int], tuple[DNSKEY, ...]] = {}
+        for key in keys:
+            tag = key.algorithm, key.key_id()
+            by_tag[tag] = (*by_tag.get(tag, ()), key)
+        return cls(name=name, keys=by_tag)
 
 
 @frozen(kw_only=True)
@@ -121,12 +133,14 @@ def verify(rrset: dns.rrset.RRset, signatures: Sequence[RRSIG], zone: Zone, now:
     """One good signature of `zone` is enough (RFC 4035 5.3.3). Errors: Bogus."""
     if not rrset.name.is_subdomain(zone.name):
         raise Bogus(f"{label(rrset)} does not belong to {shown(zone.name)}")
+    if len(rrset) > MAX_RECORDS:
+        raise Bogus(f"{label(rrset)} has too many records")
     own = [signature for signature in signatures if signature.signer == zone.name]
     reason = f"no signature of {label(rrset)}"
     attempts = 0
     for signature in own:
         problem = _unusable(rrset, signature, zone, now)
-        for key in () if problem else _matching(zone.keys, signature):
+        for key in () if problem else zone.keys.get((signature.algorithm, signature.key_tag), ()):
             attempts += 1
             if attempts > MAX_PER_RRSET:
                 raise Bogus(f"too many signatures of {label(rrset)}")
@@ -152,10 +166,6 @@ def _unusable(rrset: dns.rrset.RRset, signature: RRSIG, zone: Zone, now: datetim
 def _labels(name: dns.name.Name) -> int:
     """RFC 4034 3.1.3: without the root, and without a leading asterisk."""
     return len(name) - 1 - name.is_wild()
-
-
-def _matching(keys: Iterable[DNSKEY], signature: RRSIG) -> list[DNSKEY]:
-    return [key for key in keys if key.algorithm == signature.algorithm and key.key_id() == signature.key_tag]
 
 
 def _signed_with(rrset: dns.rrset.RRset, signature: RRSIG, key: DNSKEY, now: datetime) -> bool:
@@ -197,12 +207,13 @@ def zone_of_keys(
     """The zone whose DNSKEY records are signed with a key that `delegation` (DS records, or keys as anchors) names. Errors: Bogus."""
     if not signatures:
         raise Bogus(f"no signature of {label(rrset)}")
-    keys = tuple(key for key in cast("Iterable[DNSKEY]", rrset) if _usable_key(key))
-    trusted = tuple(key for key in keys if any(_vouches(one, rrset.name, key) for one in delegation))
+    if max(len(rrset), len(delegation)) > MAX_KEYS:
+        raise Bogus(f"{label(rrset)} or its delegation has too many records")
+    zone = Zone.of(rrset.name, (key for key in cast("Iterable[DNSKEY]", rrset) if _usable_key(key)))
+    trusted = [key for one in delegation for key in _named(one, zone, effort)]
     if not trusted:
         raise Bogus(f"none of {label(rrset)} is a key that the delegation names")
-    verified = verify(rrset, signatures, Zone(name=rrset.name, keys=trusted), now, effort)
-    return Zone(name=rrset.name, keys=keys), verified.lifetime
+    return zone, verify(rrset, signatures, Zone.of(rrset.name, dict.fromkeys(trusted)), now, effort).lifetime
 
 
 def _usable_key(key: DNSKEY) -> bool:
@@ -210,10 +221,15 @@ def _usable_key(key: DNSKEY) -> bool:
     return bool(key.flags & Flag.ZONE) and not key.flags & Flag.REVOKE and key.protocol == 3 and key.algorithm in ALGORITHMS
 
 
-def _vouches(one: DS | DNSKEY, name: dns.name.Name, key: DNSKEY) -> bool:
+def _named(one: DS | DNSKEY, zone: Zone, effort: Effort) -> list[DNSKEY]:
+    """The keys of a zone that a DS record or an anchor names. Errors: Bogus, when that takes too much work."""
     if isinstance(one, DNSKEY):
-        return bool(one == key)
-    if (one.key_tag, one.algorithm) != (key.key_id(), key.algorithm) or one.digest_type not in DIGESTS:
-        return False
-    made = dns.dnssec.make_ds(name, key, one.digest_type, policy=dns.dnssec.allow_all_policy)
-    return bool(made.digest == one.digest)
+        return [key for key in zone.keys.get((one.algorithm, one.key_id()), ()) if key == one]
+    if one.digest_type not in DIGESTS:
+        return []
+    named = []
+    for key in zone.keys.get((one.algorithm, one.key_tag), ()):
+        effort.spend_hash()
+        if dns.dnssec.make_ds(zone.name, key, one.digest_type, policy=dns.dnssec.allow_all_policy).digest == one.digest:
+            named.append(key)
+    return named

@@ -34,6 +34,8 @@ from appliance_runtime.dns.upstream import Upstream
 from appliance_runtime.dns.verdicts import Cut, Verdict, denial_signatures, judge_absence, judge_cut, judge_records, signer_of
 
 LONGEST = timedelta(days=1)
+MAX_RRSETS = 128
+"""kinds of records in one answer"""
 MAX_DEPTH = 48
 """labels of a name that is followed to its zone"""
 
@@ -66,14 +68,20 @@ class Validator:
 
     async def step(self, name: dns.name.Name, kind: RdataType) -> Step:
         """One answer, judged. Errors: LookupFailed."""
-        response = await self._upstream.ask(name, kind, do=True, flags=dns.flags.CD)
         try:
-            return await self._judge(response, name, kind, Effort())
+            return await self._judge(await self._ask(name, kind), name, kind, Effort())
         except Bogus as problem:
             raise bogus(name, kind, str(problem)) from None
         except LookupFailed as failed:  # of a name on the way down
             reason = failed.reason or f"{failed.name or '.'} {failed.kind}: {failed.failure}"
             raise LookupFailed(text_of(name), kind.name, failed.failure, security=failed.security, reason=reason) from None
+
+    async def _ask(self, name: dns.name.Name, kind: RdataType) -> dns.message.Message:
+        """Errors: LookupFailed; Bogus, when it would take too long to look through the answer."""
+        response = await self._upstream.ask(name, kind, do=True, flags=dns.flags.CD)
+        if len(response.answer) + len(response.authority) > MAX_RRSETS:
+            raise Bogus(f"the answer to {shown(name)} {kind.name} has too many parts")
+        return response
 
     async def _judge(self, response: dns.message.Message, asked: dns.name.Name, kind: RdataType, effort: Effort) -> Step:
         aliases: list[Alias] = []
@@ -184,9 +192,9 @@ class Validator:
 
     async def _link(self, above: Zone, name: dns.name.Name) -> Link:
         """Whether a zone begins at `name`, and with which keys. Errors: LookupFailed."""
-        response = await self._upstream.ask(name, RdataType.DS, do=True, flags=dns.flags.CD)
         now, effort = self._clock.now(), Effort()
         try:
+            response = await self._ask(name, RdataType.DS)
             delegation = find(response.answer, name, RdataType.DS)
             if delegation is not None:
                 lifetime = judge_records(response, delegation, above, now, effort, exact=True).lifetime
@@ -207,9 +215,9 @@ class Validator:
 
     async def _keys(self, name: dns.name.Name, delegation: Sequence[Anchor]) -> Link:
         """The keys of a zone, which `delegation` must name. Errors: LookupFailed."""
-        response = await self._upstream.ask(name, RdataType.DNSKEY, do=True, flags=dns.flags.CD)
-        keys = find(response.answer, name, RdataType.DNSKEY)
         try:
+            response = await self._ask(name, RdataType.DNSKEY)
+            keys = find(response.answer, name, RdataType.DNSKEY)
             if keys is None:
                 raise Bogus(f"{shown(name)} has no DNSKEY record")
             zone, lifetime = zone_of_keys(keys, signatures_of(response.answer, keys), delegation, self._clock.now(), Effort())

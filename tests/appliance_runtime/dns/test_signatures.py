@@ -9,7 +9,6 @@ import dns.name
 import dns.rdata
 import dns.rrset
 import pytest
-from attrs import evolve
 from dns.dnssectypes import Algorithm
 from dns.rdataclass import IN
 from dns.rdatatype import RdataType
@@ -18,7 +17,9 @@ from dns.rdtypes.ANY.DS import DS
 from dns.rdtypes.ANY.RRSIG import RRSIG
 
 from appliance_runtime.dns.signatures import (
+    MAX_KEYS,
     MAX_PER_RRSET,
+    MAX_RECORDS,
     MAX_SIGNATURES,
     Bogus,
     Effort,
@@ -43,7 +44,7 @@ def signing() -> Signing:
 
 @pytest.fixture(scope="module")
 def zone(signing: Signing) -> Zone:
-    return Zone(name=APEX, keys=keys_of(signing))
+    return Zone.of(APEX, keys_of(signing))
 
 
 def keys_of(signing: Signing) -> tuple[DNSKEY, ...]:
@@ -63,7 +64,7 @@ def reason(rrset: dns.rrset.RRset, signatures: list[RRSIG], zone: Zone, now: dat
 @pytest.mark.parametrize("algorithm", [5, 7, 8, 10, 13, 14, 15, 16])
 def test_every_algorithm_in_use(algorithm: int) -> None:
     signing = Signing(algorithm=algorithm)
-    zone = Zone(name=APEX, keys=keys_of(signing))
+    zone = Zone.of(APEX, keys_of(signing))
     signature = signing.sign(MX, APEX, NOW)
     until = NOW + timedelta(days=14)
     assert verify(MX, [signature], zone, NOW, Effort()) == Verified(lifetime=Lifetime(ttl=300, until=until))
@@ -134,13 +135,13 @@ def same_tag(key: DNSKEY, count: int) -> list[DNSKEY]:
 
 def test_many_keys_with_one_tag_do_not_make_work(signing: Signing, zone: Zone) -> None:
     signature = signing.sign(MX, APEX, NOW)
-    (key,) = (key for key in zone.keys if key.key_id() == signature.key_tag)
+    (key,) = zone.keys[signature.algorithm, signature.key_tag]
     effort = Effort()
-    trap = evolve(zone, keys=(*same_tag(key, 30), key))
+    trap = Zone.of(APEX, [*same_tag(key, 30), key])
     assert reason(MX, [signature] * 5, trap, effort=effort) == "too many signatures of d.test MX"
     assert effort.signatures == MAX_SIGNATURES - MAX_PER_RRSET
     # A key beside which few others stand is still found.
-    verify(MX, [signature], evolve(zone, keys=(*same_tag(key, MAX_PER_RRSET - 1), key)), NOW, Effort())
+    verify(MX, [signature], Zone.of(APEX, [*same_tag(key, MAX_PER_RRSET - 1), key]), NOW, Effort())
 
 
 def test_many_signatures_do_not_make_work(signing: Signing, zone: Zone) -> None:
@@ -148,6 +149,14 @@ def test_many_signatures_do_not_make_work(signing: Signing, zone: Zone) -> None:
     effort = Effort()
     assert reason(MX, wrong, zone, effort=effort) == "too many signatures of d.test MX"
     assert effort.signatures == MAX_SIGNATURES - MAX_PER_RRSET
+
+
+def test_very_many_records_do_not_make_work(signing: Signing, zone: Zone) -> None:
+    records = [dns.rdata.from_text(IN, RdataType.A, f"127.0.{n // 256}.{n % 256}") for n in range(MAX_RECORDS + 1)]
+    crowd = dns.rrset.from_rdata(APEX, 300, *records)
+    assert reason(crowd, [signing.sign(crowd, APEX, NOW)], zone) == "d.test A has too many records"
+    crowd = dns.rrset.from_rdata(APEX, 300, *records[1:])
+    verify(crowd, [signing.sign(crowd, APEX, NOW)], zone, NOW, Effort())
 
 
 def test_the_work_for_a_whole_answer_is_bounded(signing: Signing, zone: Zone) -> None:
@@ -158,12 +167,29 @@ def test_the_work_for_a_whole_answer_is_bounded(signing: Signing, zone: Zone) ->
     assert reason(MX, [signature], zone, effort=effort) == "checking the answer takes too many signatures"
 
 
+def test_many_keys_and_delegations_do_not_make_work(signing: Signing) -> None:
+    """Each pair of a DS record and a key with the same tag costs a hash; they are bounded like those of names."""
+    keys, _, (ds,) = entry(signing)
+    key = next(key for key in keys_of(signing) if key.flags == 257)
+    crowd = dns.rrset.from_rdata(APEX, 3600, key, *same_tag(key, 30))
+    signatures = [signing.sign(crowd, APEX, NOW)]
+    assert zone_of_keys(crowd, signatures, [ds], NOW, Effort())[0].name == APEX
+    wrong = [cast(DS, ds.replace(digest=bytes([n]) * 32)) for n in range(3)]
+    with pytest.raises(Bogus, match="checking the answer takes too many hashes"):
+        zone_of_keys(crowd, signatures, [*wrong, ds], NOW, Effort())
+    many = dns.rrset.from_rdata(APEX, 3600, *[cast(DNSKEY, key.replace(key=bytes([n]) * 64)) for n in range(MAX_KEYS)], key)
+    many_named = [cast(DS, ds.replace(digest=bytes([n]) * 32)) for n in range(MAX_KEYS)]
+    for named_keys, delegation in ((many, [ds]), (keys, [*many_named, ds])):
+        with pytest.raises(Bogus, match=r"d\.test DNSKEY or its delegation has too many records"):
+            zone_of_keys(named_keys, signatures, delegation, NOW, Effort())
+
+
 @pytest.mark.parametrize("octets", [b"", b"\x00", b"\x00\x00", b"\x03\x01\x00\x01", bytes(64), b"\xff" * 64, b"\x01\x02" + bytes(130)])
 @pytest.mark.parametrize("algorithm", [5, 8, 13, 14, 15, 16])
 def test_a_key_that_is_none_fails_quietly(signing: Signing, octets: bytes, algorithm: int) -> None:
     key = DNSKEY(IN, RdataType.DNSKEY, 256, 3, Algorithm.make(algorithm), octets)  # type: ignore[no-untyped-call]
     signature = changed(signing.sign(MX, APEX, NOW), algorithm=algorithm, key_tag=key.key_id())
-    assert reason(MX, [signature], Zone(name=APEX, keys=(key,))) == "wrong signature of d.test MX"
+    assert reason(MX, [signature], Zone.of(APEX, [key])) == "wrong signature of d.test MX"
 
 
 # -- delegations ----------------------------------------------------------------------------------------------------------
@@ -177,9 +203,9 @@ def entry(signing: Signing) -> tuple[dns.rrset.RRset, list[RRSIG], list[DS]]:
 def test_the_keys_of_a_delegation(signing: Signing) -> None:
     keys, signatures, delegation = entry(signing)
     zone, lifetime = zone_of_keys(keys, signatures, delegation, NOW, Effort())
-    assert (zone.name, set(zone.keys), lifetime.ttl) == (APEX, set(keys), 3600)
+    assert (zone, lifetime.ttl) == (Zone.of(APEX, keys_of(signing)), 3600)
     zone, _ = zone_of_keys(keys, signatures, [key for key in keys_of(signing) if key.flags == 257], NOW, Effort())
-    assert set(zone.keys) == set(keys)
+    assert zone == Zone.of(APEX, keys_of(signing))
 
 
 def test_keys_that_the_delegation_does_not_name(signing: Signing) -> None:

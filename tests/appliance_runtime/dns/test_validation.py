@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
+import dns.flags
+import dns.message
+import dns.rrset
 import pytest
 from dns.rdatatype import RdataType
 
@@ -14,6 +17,7 @@ from appliance_runtime.clock import FakeClock
 from appliance_runtime.dns.answers import LookupFailed, Security
 from appliance_runtime.dns.resolver import Resolver
 from appliance_runtime.dns.trust_anchors import parse_anchors
+from appliance_runtime.dns.validation import MAX_RRSETS
 from appliance_state.model.dns import AlternateServer, Dns, DnssecMode, DnsServer
 from appliance_state.table import Table
 from asyncos_shell.lab.dns_server import LabDns
@@ -273,3 +277,28 @@ async def test_hashing_a_deep_name_ends(lab: LabDns, clock: FakeClock) -> None:
     with pytest.raises(LookupFailed) as failed:
         await resolver_of(lab, clock).lookup(".".join("a" * 100) + ".d.test", RdataType.A, dnssec=True)
     assert failed.value.reason == "checking the answer takes too many hashes"
+
+
+async def test_an_answer_of_very_many_parts_is_not_looked_through(lab: LabDns, clock: FakeClock) -> None:
+    lab.zone("d.test", "@ MX 10 mx")
+
+    class Crowded(LabDns):
+        def answer(self, wire: bytes, transport: str) -> bytes | None:
+            message = dns.message.from_wire(lab.answer(wire, "tcp") or b"")
+            if message.question[0].rdtype == RdataType.MX:
+                message.authority += [dns.rrset.from_text(f"n{n}.d.test.", 60, "IN", "NSEC", "d.test. A") for n in range(MAX_RRSETS)]
+            if transport == "udp":
+                message.flags |= dns.flags.TC
+                for section in (message.answer, message.authority):
+                    section.clear()
+            return message.to_wire()
+
+    server = Crowded()
+    await server.start()
+    try:
+        resolver = resolver_of(server, clock)
+        with pytest.raises(LookupFailed) as failed:
+            await resolver.mx("d.test", dnssec=True)
+        assert failed.value.reason == "the answer to d.test MX has too many parts"
+    finally:
+        await server.stop()
