@@ -1,7 +1,7 @@
 """One message over an open connection: MAIL, RCPT, DATA, and what became of each recipient (RFC 5321 3.3; delivery.md 3, 8).
 
-No pipelining. Lines end in CRLF, leading dots are doubled, bare CR and LF never leave. An address with control characters
-is never sent: it could carry a command of its own.
+No pipelining. Lines end in CRLF, leading dots are doubled, bare CR and LF never leave. An address that would not stay within
+its brackets is never sent: it could carry parameters, or a command of its own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ MAX_RECIPIENTS = 100
 CLOSING = 421
 GO_AHEAD = 354
 UNSENDABLE = "the address contains characters that cannot be sent"
-_UNSENDABLE = re.compile("[\x00-\x1f\x7f-\x9f]")
+_SENDABLE = re.compile(r'(?:"(?:[^"\\\x00-\x1f\x7f-\x9f]|\\[^\x00-\x1f\x7f-\x9f])*"|[^"<>\s\x00-\x1f\x7f-\x9f])*')
+"""no blank, bracket or control character, but for the first two in a quoted string (RFC 5321 4.1.2)"""
 _BARE = re.compile(rb"\r\n|\r|\n")
 
 
@@ -43,7 +44,7 @@ class Outcome:
 async def send(connection: Connection, sender: str, recipients: Sequence[QueuedRecipient], body: bytes, *, possible: bool) -> Outcome:
     """`possible`: a reply that never comes counts as delivered. Never raises for what the peer does."""
     outcome = Outcome()
-    sendable = [one for one in recipients if not _UNSENDABLE.search(one.address + sender)]
+    sendable = [one for one in recipients if _SENDABLE.fullmatch(sender) and _SENDABLE.fullmatch(one.address)]
     for one in recipients:
         if one not in sendable:
             outcome.failed[one.rid] = Failure.own("5.1.0", UNSENDABLE)

@@ -407,12 +407,42 @@ async def test_421_ends_the_connection_and_delays(rig: Rig) -> None:
     assert rig.lines(f"Delayed: DCID 1 MID {mid} to RID 0 - 4.1.0 - Unknown address error ('421', ['4.3.2 closing']) []")
 
 
-async def test_control_characters_in_addresses_never_leave(rig: Rig) -> None:
+@pytest.mark.parametrize(
+    "evil",
+    [
+        '"a\r\nRCPT TO:<evil@d.test>"@d.test',
+        "evil\n@d.test",
+        "evil\x00@d.test",
+        "evil\x85@d.test",
+        "evil> NOTIFY=NEVER <a@d.test",
+        "evil@d.test> ORCPT=rfc822;x",
+        "<evil@d.test",
+        '"evil@d.test',
+        '"evil\\"@d.test',
+        "evil a@d.test",
+        "evil\u2028@d.test",
+    ],
+)
+async def test_addresses_that_would_say_more_than_an_address_never_leave(rig: Rig, evil: str) -> None:
     peer = await rig.peer("mx1.d.test", "127.0.10.11", domain="d.test")
-    await rig.send('"a\r\nRCPT TO:<evil@d.test>"@d.test', "good@d.test", sender="")
+    await rig.send(evil.removesuffix("@d.test") + "@d.test", "good@d.test", sender="")
     await rig.idle()
     assert peer.messages[0].recipients == ("good@d.test",)
     assert b"evil" not in peer.visits[0].raw
+    await rig.send("other@d.test", sender=evil)
+    await rig.idle()
+    assert len(peer.messages) == 1
+    assert rig.lines("the address contains characters that cannot be sent")
+
+
+@pytest.mark.parametrize(
+    "address", ['"a b"@d.test', '"a>b"@d.test', '"a\\"b"@d.test', "a.b+c=d@d.test", "b\u00fccher@d.test", "b\udcfcher@d.test"]
+)
+async def test_addresses_that_are_only_unusual_leave(rig: Rig, address: str) -> None:
+    peer = await rig.peer("mx1.d.test", "127.0.10.11", domain="d.test")
+    await rig.send(address, sender="alice@example.test")
+    await rig.idle()
+    assert len(peer.messages) == 1
 
 
 async def test_bare_line_ends_and_dots(rig: Rig) -> None:
