@@ -9,6 +9,7 @@ from appliance_state.model.alerts import AlertRecipient
 from appliance_state.model.certificates import CertificateProfile, KeyMaterial
 from appliance_state.model.destinations import Destination, TlsSupport
 from appliance_state.model.listeners import Listener, ListenerType, RatEntry, ReceivingTls, new_listener
+from appliance_state.validate import problems
 
 LISTENER = new_listener(name="InboundMail", uid="l1", kind=ListenerType.PUBLIC, interface="Management", accept=("a.test", "b.test"))
 BASE = Config().with_(
@@ -131,3 +132,25 @@ def test_key_material_is_one_value() -> None:
     _, (conflict,) = merge(profile("base"), profile("own"), profile("running"))
     assert conflict.title == 'certificate "mail": material'
     assert "own" not in conflict.own, "material is described, never printed"
+
+
+def with_ssl(**changes: object) -> Config:
+    return BASE.with_(ssl=attrs.evolve(BASE.ssl, **changes))  # type: ignore[arg-type]
+
+
+def test_tls_settings_merge_field_by_field_and_methods_as_sets() -> None:
+    own = with_ssl(inbound_ciphers="AES128", gui_methods=frozenset({"tlsv1_1", "tlsv1_2", "tlsv1_3"}))
+    running = with_ssl(peer_cert_fqdn=True, gui_methods=frozenset({"tlsv1_3"}))
+    merged, conflicts = merge(BASE, own, running)
+    assert not conflicts
+    assert merged.ssl == attrs.evolve(
+        BASE.ssl, inbound_ciphers="AES128", peer_cert_fqdn=True, gui_methods=frozenset({"tlsv1_1", "tlsv1_3"})
+    )
+    gap = 'GUI HTTPS: "TLS v1.1" and "TLS v1.3" can be enabled together only if "TLS v1.2" is enabled too.'
+    assert gap in problems(merged, {}.__getitem__), "what no side wanted is refused by the commit"
+
+
+def test_a_cipher_string_is_one_value() -> None:
+    _, (conflict,) = merge(BASE, with_ssl(outbound_ciphers="AES128"), with_ssl(outbound_ciphers="AES256"))
+    assert conflict.title == "SSL settings: outbound_ciphers"
+    assert (conflict.own, conflict.committed) == ("AES128", "AES256")

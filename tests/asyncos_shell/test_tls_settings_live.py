@@ -186,6 +186,27 @@ async def test_a_level_that_the_certificate_does_not_have_is_refused_at_commit(g
     assert (await gateway.handshake("smtp", "-tls1_2")).protocol == "TLSv1.2"
 
 
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+@pytest.mark.parametrize("service", ["smtp", "https"])
+async def test_a_session_can_be_resumed_until_the_settings_change(gateway: Gateway, tmp_path: Path, service: str, version: str) -> None:
+    file = str(tmp_path / "session")
+
+    async def shown(*options: str) -> bytes:
+        process = await s_client(gateway.port(service), version, *options, starttls=service == "smtp")
+        # An answer comes behind the tickets of TLS 1.3.
+        await say(process, b"NOOP\r\n" if service == "smtp" else b"GET / HTTP/1.0\r\n\r\n")
+        output = await seen(process, b"250 ok" if service == "smtp" else b"HTTP/1.1")
+        await finish(process)
+        return output
+
+    assert b"New, TLSv1" in await shown("-sess_out", file)
+    assert b"Reused, TLSv1" in await shown("-sess_in", file)
+    await gateway.commit("deliveryconfig setup --max_concurrency=5")
+    assert b"Reused, TLSv1" in await shown("-sess_in", file), "what does not change the context leaves its sessions alone"
+    await gateway.commit("sslconfig gui --ciphers=AES256", "sslconfig inbound --ciphers=AES256")
+    assert b"New, TLSv1" in await shown("-sess_in", file)
+
+
 # -- own certificates ---------------------------------------------------------------------------------------------------------
 
 
