@@ -1,4 +1,4 @@
-"""Forms in which access tables name hosts and recipients: sources of the HAT, addresses of the RAT, sides of a domain mapping.
+"""Forms in which tables name hosts and addresses: sources of the HAT, addresses of the RAT, sides of mappings.
 
 Every parser returns the form that is stored and raises ValueError for anything else; the texts that operators see stand
 beside the questions. Host and domain names are stored in lower case, IPv6 addresses in their short form, a CIDR block by
@@ -137,3 +137,20 @@ def mapping_new(text: str) -> str:
     if text.rpartition("@")[2].startswith("."):
         raise ValueError(text)
     return mapping_original(text)
+
+
+def masquerade_original(text: str) -> str:
+    """Left side of a masquerading entry: `user`, `user@domain`, `@domain`, `@.domain`, `@`."""
+    local, at, domain = text.rpartition("@")
+    if not at:
+        return _local_part(text)
+    if not domain and not local:
+        return "@"
+    if local and domain.startswith("."):
+        raise ValueError(text)
+    return f"{_local_part(local) if local else ''}@{_domain(domain)}"
+
+
+def masquerade_new(text: str) -> str:
+    """Right side of a masquerading entry: `@domain` or a complete address."""
+    return mapping_new(text)

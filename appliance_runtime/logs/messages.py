@@ -67,6 +67,8 @@ MESSAGES: dict[str, Message] = {
     "mid.subject": _mail('MID {mid} Subject "{subject}"'),
     "mid.ready": _mail("MID {mid} ready {size} bytes from <{sender}>"),
     "mid.policy": _mail("MID {mid} matched all recipients for per-recipient policy DEFAULT in the {direction} table"),
+    "mid.masquerade_sender": _mail("MID {mid} masquerading envelope sender from '{old}' to '{new}'"),
+    "mid.masquerade_header": _mail("MID {mid} masquerading header '{header}' from '{old}' to '{new}'"),
     "mid.queued": _mail("MID {mid} queued for delivery"),
     "mid.aborted": _mail("Message aborted MID {mid} {reason}"),
     "mid.finished": _mail("Message finished MID {mid} {outcome}"),

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
+from appliance_runtime.smtp.masquerade import Masquerade
 from appliance_runtime.smtp.recipients import DomainMap, RecipientAccess, parent_domains
 from appliance_runtime.smtp.settings import EngineSettings
 from appliance_state.model import Config
@@ -185,6 +186,7 @@ class CompiledListener:
     access: AccessTable
     recipients: RecipientAccess | None
     domain_map: DomainMap
+    masquerade: Masquerade
 
     def decide(self, client: IPAddress, verified_hostname: str | None) -> Decision:
         """Who the client is for this listener."""
@@ -228,6 +230,7 @@ def compile_listener(config: Config, listener: Listener) -> CompiledListener:
         ),
         recipients=RecipientAccess(listener.rat) if listener.type is ListenerType.PUBLIC else None,
         domain_map=DomainMap(listener.domain_map),
+        masquerade=Masquerade(listener.masquerade, listener.masquerade_headers),
     )
 
 

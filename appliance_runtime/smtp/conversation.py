@@ -48,6 +48,9 @@ class _Transaction:
     size: int = 0
     message_id: str | None = None
     subject: str | None = None
+    rewritten: tuple[int, bytes] | None = None
+    """octets at the beginning of the content that are to be replaced, and by what"""
+    masqueraded: list[tuple[str, str, str]] = field(factory=list)
 
 
 class Conversation:
@@ -251,13 +254,21 @@ class Conversation:
             transaction.subject = subject(event.fields)
         if event.missing and front:
             front += b"\r\n"
+        if self._listener.masquerade:
+            fields, transaction.masqueraded = self._listener.masquerade.header(event.fields)
+            transaction.rewritten = len(event.fields), fields
         if not self._dropping:
             transaction.body = self._services.queue.new_body()
         self._write(transaction, front)
 
     def _content(self, event: Content) -> None:
-        assert self._transaction is not None
-        self._write(self._transaction, event.data)
+        transaction, data = self._transaction, event.data
+        assert transaction is not None
+        if transaction.rewritten is not None:
+            length, fields = transaction.rewritten
+            transaction.rewritten = None
+            data = fields + data[length:]
+        self._write(transaction, data)
 
     def _write(self, transaction: _Transaction, octets: bytes) -> None:
         transaction.size += len(octets)
@@ -276,6 +287,11 @@ class Conversation:
             logs.event("mid.subject", mid=mid, subject=transaction.subject)
         logs.event("mid.ready", mid=mid, size=transaction.size, sender=sender)
         logs.event("mid.policy", mid=mid, direction=direction)
+        if (masqueraded := self._listener.masquerade.envelope_sender(sender)) != sender:
+            logs.event("mid.masquerade_sender", mid=mid, old=sender, new=masqueraded)
+            sender = masqueraded
+        for name, old, new in transaction.masqueraded:
+            logs.event("mid.masquerade_header", mid=mid, header=name, old=old, new=new)
         if self._dropping:
             self._services.counters.add("dropped_msgs")
             self._abort(f"Dropped by listener '{self._listener.listener.name}'")

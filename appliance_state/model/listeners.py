@@ -39,6 +39,14 @@ class Behavior(Choice):
     CONTINUE = "continue", "Continue"
 
 
+class MasqueradedField(Choice):
+    ENVELOPE_SENDER = "envelope_sender", "Envelope Sender"
+    FROM = "from", "From"
+    TO = "to", "To"
+    CC = "cc", "CC"
+    REPLY_TO = "reply_to", "Reply-To"
+
+
 class Access(Choice):
     ACCEPT = "accept", "Accept"
     REJECT = "reject", "Reject"
@@ -155,6 +163,16 @@ class DomainMapping:
         return self.original
 
 
+@frozen(kw_only=True)
+class Masquerading:
+    original: str
+    new: str
+
+    @property
+    def identity(self) -> str:
+        return self.original
+
+
 def _everyone(policy: str) -> SenderGroup:
     return SenderGroup(senders=(Sender(source="ALL"),), policy=policy, comment="Everyone else")
 
@@ -225,6 +243,8 @@ class Listener:
     hat_sender_groups: tuple[SenderGroup, ...] = ()
     rat: tuple[RatEntry, ...] = ()
     domain_map: tuple[DomainMapping, ...] = ()
+    masquerade: tuple[Masquerading, ...] = ()
+    masquerade_headers: frozenset[MasqueradedField] = frozenset((MasqueradedField.FROM, MasqueradedField.TO, MasqueradedField.CC))
 
     def policy(self, name: str) -> MailFlowPolicy | None:
         """The mail flow policy of that name, without regard to case."""

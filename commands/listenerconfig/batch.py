@@ -16,14 +16,14 @@ from commands.listenerconfig.hat_batch import host_access
 from commands.listenerconfig.listings import NO_LISTENERS, listener_rows, summary
 from commands.listenerconfig.menu import store_deleted
 from commands.listenerconfig.new import ask_new_listener, store_new
-from commands.listenerconfig.table_batch import domain_map, recipients
+from commands.listenerconfig.table_batch import domain_map, masquerade, recipients
 
 USAGE = """\
 listenerconfig new <name> <public|private|blackhole> <interface> <smtp> [--port=25] [--accept=<addr,addr>] [--relay=<host,host>]
                [--max_rcpts_per_hour=<n>] [--certificate=<profile>]
 listenerconfig delete <name>
 listenerconfig list
-listenerconfig edit <name> name <new> | interface <if> [<port>] | certificate <profile> | limits <max> <queue> | show
+listenerconfig edit <name> name <new> | interface <if> [<port>] | certificate <profile> | limits <max> <queue> | bounceconfig <profile> | show
 listenerconfig edit <name> setup [--default_domain=<d>|none] [--received=yes|no] [--cleansmtp=fix|reject|allow]
 listenerconfig edit <name> hostaccess new sendergroup <group> <host,host> <behavior> [options] [--comment=<text>]
 listenerconfig edit <name> hostaccess new policy <policy> <behavior> [options]
@@ -37,6 +37,8 @@ listenerconfig edit <name> hostaccess print | import <file> | export <file> | cl
 listenerconfig edit <name> rcptaccess new <addr> [ratoptions] | edit <addr> [ratoptions] | delete <addr> | print
                | import <file> | export <file> | clear <accept|reject>
 listenerconfig edit <name> domainmap new <from> <to> | delete <from> | print | import <file> | export <file> | clear
+listenerconfig edit <name> masquerade new <from> <to> | delete <from> | print | import <file> | export <file> | clear
+               | config [--envelope_sender=yes|no] [--from=yes|no] [--to=yes|no] [--cc=yes|no] [--reply_to=yes|no]
 listenerconfig setup [--max_connections=<n>] [--max_tls_connections=<n>] [--max_header_lines=<n>] [--counter_reset_period=<t>]
                [--unsuccessful_timeout=<t>] [--max_connection_time=<t>] [--add_message_id=yes|no] [--hat_delayed_reject=yes|no]
                [--hat_delayed_reject_code=<n>] [--hat_delayed_reject_text=<text>]
@@ -96,7 +98,7 @@ async def _new(talk: Conversation, session: Session, args: Arguments) -> None:
 async def _edit(talk: Conversation, edited: EditedListener, args: Arguments) -> None:
     tables = [
         *(["rcptaccess"] if edit_menu.has_recipients(edited) else []),
-        *(["domainmap"] if edit_menu.has_domain_map(edited) else []),
+        *(["bounceconfig", "domainmap", "masquerade"] if edit_menu.has_domain_map(edited) else []),
     ]
     match args.operation("name", "interface", "certificate", "limits", "setup", "show", "hostaccess", *tables):
         case "name":
@@ -124,6 +126,19 @@ async def _edit(talk: Conversation, edited: EditedListener, args: Arguments) -> 
             await recipients(talk, edited, args)
         case "domainmap":
             await domain_map(talk, edited, args)
+        case "masquerade":
+            await masquerade(talk, edited, args)
+        case "bounceconfig":
+            _bounce_profile(edited, args)
+
+
+def _bounce_profile(edited: EditedListener, args: Arguments) -> None:
+    name = args.word("profile")
+    args.end()
+    profiles = edited.config.bounce_profiles
+    if name not in profiles:
+        raise Refused(f'There is no bounce profile named "{name}".')
+    edited.change(bounce_profile=profiles[name].name)
 
 
 def _setup(edited: EditedListener, args: Arguments) -> None:

@@ -6,6 +6,7 @@ from appliance_runtime.sessions import Session
 from appliance_state.model.fields import bounds
 from appliance_state.model.listeners import CleanSmtp, Listener, ListenerType
 from commands.answers import domain, integer
+from commands.bounceconfig import new_profile
 from commands.certificate_choice import choose_certificate
 from commands.dialog import Cancelled, Conversation, Refused
 from commands.listenerconfig.binding import NO_INTERFACES, ask_binding, new_name
@@ -13,6 +14,7 @@ from commands.listenerconfig.domain_map import menu as domain_map_menu
 from commands.listenerconfig.edited import EditedListener, ask_listener
 from commands.listenerconfig.hostaccess import menu as host_access_menu
 from commands.listenerconfig.listings import summary
+from commands.listenerconfig.masquerade import menu as masquerade_menu
 from commands.listenerconfig.recipients import menu as recipients_menu
 from commands.menu import Menu
 
@@ -83,6 +85,28 @@ async def host_access(talk: Conversation, edited: EditedListener) -> None:
 @menu.operation("RCPTACCESS", "Modify the Recipient Access Table.", when=has_recipients)
 async def recipients(talk: Conversation, edited: EditedListener) -> None:
     await recipients_menu.run(talk, edited)
+
+
+@menu.operation("BOUNCECONFIG", "Choose the bounce profile to use for messages injected on this listener.", when=has_domain_map)
+async def bounce_profile(talk: Conversation, edited: EditedListener) -> None:
+    config = edited.config
+    profiles = config.bounce_profiles.entries()
+    rows: list[tuple[str | None, str]] = [*((profile.name, profile.name) for profile in profiles), (None, "New Profile")]
+    current = config.bounce_profiles.get(edited.listener.bounce_profile)
+    name = await talk.choose(
+        rows, key="bounce_profile", above="Please choose a bounce profile to apply:", default=current.name if current else None
+    )
+    if name is not None:
+        edited.change(bounce_profile=name)
+        return
+    created = await new_profile(talk, config)
+    config = edited.config  # somebody may have changed it meanwhile
+    edited.change_config(config.with_(bounce_profiles=config.bounce_profiles.put(created)), bounce_profile=created.name)
+
+
+@menu.operation("MASQUERADE", "Configure the Domain Masquerading Table.", when=has_domain_map)
+async def masquerade(talk: Conversation, edited: EditedListener) -> None:
+    await masquerade_menu.run(talk, edited)
 
 
 @menu.operation("DOMAINMAP", "Configure domain mappings.", when=has_domain_map)

@@ -37,8 +37,12 @@ class EditedListener:
 
     def change(self, **fields: object) -> None:
         """Store other fields; a new name is followed."""
+        self.change_config(self.config, **fields)
+
+    def change_config(self, config: Config, **fields: object) -> None:
+        """As `change`, together with other parts of the configuration."""
         changed: Listener = attrs.evolve(self.listener, **fields)  # type: ignore[arg-type]
-        self.session.draft.config = self.config.with_(listeners=self.config.listeners.replace(self.name, changed))
+        self.session.draft.config = config.with_(listeners=config.listeners.replace(self.name, changed))
         self.name = changed.name
 
 

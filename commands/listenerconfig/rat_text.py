@@ -44,11 +44,12 @@ def _rat_line(entry: RatEntry) -> str:
     return f"{line} ({', '.join(details)})" if details else line
 
 
-def _error(line: int, reason: str) -> TableError:
+def line_error(line: int, reason: str) -> TableError:
+    """What an import prints about a line."""
     return TableError(f"Error: Line {line}: {reason}")
 
 
-def _lines(text: str) -> Iterator[tuple[int, str]]:
+def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
     """Numbered lines without comments; empty ones are left out."""
     for number, raw in enumerate(text.split("\n"), start=1):
         found = _COMMENT.match(_CONTROL.sub("", raw))
@@ -60,12 +61,12 @@ def parse_recipient_access(text: str) -> tuple[RatEntry, ...]:
     """Read a table. Errors: TableError with the line to print."""
     entries: list[RatEntry] = []
     seen: set[str] = set()
-    for number, line in _lines(text):
+    for number, line in numbered_lines(text):
         if ALL.casefold() in seen:
             raise TableError(f'Error: The table must end with an "{ALL}" entry.')
         entry = _rat_entry(number, line)
         if entry.address.casefold() in seen:
-            raise _error(number, f'the address "{entry.address}" is already in the table.')
+            raise line_error(number, f'the address "{entry.address}" is already in the table.')
         seen.add(entry.address.casefold())
         entries.append(entry)
     if ALL.casefold() not in seen:
@@ -76,14 +77,14 @@ def parse_recipient_access(text: str) -> tuple[RatEntry, ...]:
 def _rat_entry(number: int, line: str) -> RatEntry:
     found = _LINE.fullmatch(line)
     if not found:
-        raise _error(number, "expected an address and ACCEPT or REJECT.")
+        raise line_error(number, "expected an address and ACCEPT or REJECT.")
     if found["access"].upper() not in Access.__members__:
-        raise _error(number, f'unknown access "{found["access"]}".')
+        raise line_error(number, f'unknown access "{found["access"]}".')
     access = Access[found["access"].upper()]
     try:
         address = ALL if found["address"].upper() == ALL else recipient_pattern(found["address"])
     except ValueError:
-        raise _error(number, f'"{found["address"]}" is not a valid address.') from None
+        raise line_error(number, f'"{found["address"]}" is not a valid address.') from None
     code: int | None = None
     text: str | None = None
     bypass = False
@@ -92,7 +93,7 @@ def _rat_entry(number: int, line: str) -> RatEntry:
     while details[position:].strip():
         detail = _DETAIL.match(details, position)
         if not detail:
-            raise _error(number, f'unexpected "{details[position:].strip()}".')
+            raise line_error(number, f'unexpected "{details[position:].strip()}".')
         position = detail.end()
         name = detail["name"].lower()
         value = detail["word"] if detail["text"] is None else re.sub(r"\\(.)", _unescaped, detail["text"])
@@ -104,9 +105,9 @@ def _rat_entry(number: int, line: str) -> RatEntry:
         elif name == "bypass" and value.lower() in ("yes", "no"):
             bypass = value.lower() == "yes"
         elif name in ("code", "bypass"):
-            raise _error(number, f'invalid "{name}" value: {value}.')
+            raise line_error(number, f'invalid "{name}" value: {value}.')
         else:
-            raise _error(number, f'unknown parameter "{detail["name"]}".')
+            raise line_error(number, f'unknown parameter "{detail["name"]}".')
     return RatEntry(address=address, access=access, response_code=code, response_text=text, bypass_receiving_control=bypass)
 
 
@@ -128,24 +129,24 @@ def check_mapping(mapping: DomainMapping) -> None:
 def parse_domain_map(text: str) -> tuple[DomainMapping, ...]:
     """Read a domain map. Errors: TableError with the line to print."""
     mappings: dict[str, DomainMapping] = {}
-    for number, line in _lines(text):
+    for number, line in numbered_lines(text):
         words = line.split()
         if len(words) != 2:
-            raise _error(number, "expected an original and a new domain.")
+            raise line_error(number, "expected an original and a new domain.")
         try:
             original = mapping_original(words[0])
         except ValueError:
-            raise _error(number, f'"{words[0]}" is not a valid domain.') from None
+            raise line_error(number, f'"{words[0]}" is not a valid domain.') from None
         try:
             mapping = DomainMapping(original=original, new=mapping_new(words[1]))
         except ValueError:
-            raise _error(number, f'"{words[1]}" is not a valid domain.') from None
+            raise line_error(number, f'"{words[1]}" is not a valid domain.') from None
         try:
             check_mapping(mapping)
         except ValueError as problem:
-            raise _error(number, str(problem)) from None
+            raise line_error(number, str(problem)) from None
         if original.casefold() in mappings:
-            raise _error(number, f'the domain "{original}" is already in the table.')
+            raise line_error(number, f'the domain "{original}" is already in the table.')
         mappings[original.casefold()] = mapping
     if len(mappings) > MAX_MAPPINGS:
         raise TableError(f"Error: {TOO_MANY}")

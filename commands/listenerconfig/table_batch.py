@@ -1,4 +1,4 @@
-"""Command lines `listenerconfig edit <name> rcptaccess …` and `… domainmap …` (listenerconfig.md 10)."""
+"""Command lines `listenerconfig edit <name> rcptaccess …`, `… domainmap …` and `… masquerade …` (listenerconfig.md 10)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from commands.answers import integer
 from commands.arguments import Arguments
 from commands.dialog import Conversation, Refused, Rejected
 from commands.listenerconfig import domain_map as mappings
+from commands.listenerconfig import masquerade as masquerading
 from commands.listenerconfig import recipients as table
 from commands.listenerconfig.doors import answered, with_file
 from commands.listenerconfig.edited import EditedListener
@@ -109,3 +110,27 @@ async def domain_map(talk: Conversation, edited: EditedListener, args: Arguments
         case "clear":
             args.end()
             await mappings.clear(talk.answering({"sure": "y"}), edited)
+
+
+async def masquerade(talk: Conversation, edited: EditedListener, args: Arguments) -> None:
+    operation = args.operation("new", "delete", "print", "import", "export", "clear", "config")
+    match operation:
+        case "new":
+            await answered(talk, edited, args, masquerading.new, "original", "new")
+        case "delete":
+            await answered(talk, edited, args, masquerading.delete, "original")
+        case "print":
+            args.end()
+            if edited.listener.masquerade:
+                talk.say(masquerading.print_text(edited.listener))
+        case "import":
+            await with_file(talk, edited, args, masquerading.import_, "masquerade", operation)
+        case "export":
+            await with_file(talk, edited, args, masquerading.export, "masquerade", operation)
+        case "clear":
+            args.end()
+            await masquerading.clear(talk.answering({"sure": "y"}), edited)
+        case "config":
+            options = args.declare(valued=[one.value for one, _ in masquerading.QUESTIONS])
+            args.end()
+            await masquerading.config(talk.answering(options), edited)

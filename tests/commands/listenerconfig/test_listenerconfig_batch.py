@@ -14,6 +14,8 @@ from appliance_state.model.listeners import (
     Listener,
     ListenerGlobals,
     ListenerType,
+    MasqueradedField,
+    Masquerading,
     RatEntry,
     new_listener,
 )
@@ -175,6 +177,35 @@ async def test_domain_map(session: Session, inbound: Inbound) -> None:
     assert len(inbound().domain_map) == 2
 
 
+# -- MASQUERADE, BOUNCECONFIG ---------------------------------------------------------------------------------------
+
+
+async def test_masquerade(session: Session, inbound: Inbound) -> None:
+    table = "edit InboundMail masquerade"
+    await done(session, f"{table} print")
+    await done(session, f"{table} new @.inside.test @example.com")
+    await done(session, f"{table} new joe ann@example.com")
+    output = "@.inside.test --> @example.com\njoe --> ann@example.com\n"
+    assert await run_batch(COMMAND, session, f"listenerconfig {table} print") == (output, False)
+    await done(session, f"{table} export masks")
+    await done(session, f"{table} delete @.inside.test")
+    assert inbound().masquerade == (Masquerading(original="joe", new="ann@example.com"),)
+    await done(session, f"{table} clear")
+    assert inbound().masquerade == ()
+    await done(session, f"{table} import masks")
+    assert len(inbound().masquerade) == 2
+    await done(session, f"{table} config --envelope_sender=yes --cc=no")
+    fields = MasqueradedField
+    assert inbound().masquerade_headers == {fields.ENVELOPE_SENDER, fields.FROM, fields.TO}
+
+
+async def test_bounce_profile(session: Session, inbound: Inbound) -> None:
+    await done(session, "edit InboundMail bounceconfig default")
+    assert inbound().bounce_profile == "Default"
+    output = 'There is no bounce profile named "Nobody".\n'
+    assert await run_batch(COMMAND, session, "listenerconfig edit InboundMail bounceconfig Nobody") == (output, True)
+
+
 # -- errors ---------------------------------------------------------------------------------------------------------
 
 ADDRESS_RULE = """\
@@ -219,7 +250,7 @@ MAP = "edit InboundMail domainmap"
         ("delete Nowhere", 'There is no listener "Nowhere".'),
         ("edit Nowhere show", 'There is no listener "Nowhere".'),
         ("edit InboundMail", f"{SYNTAX}Missing argument: <operation>."),
-        ("edit InboundMail bounceconfig Default", f"{SYNTAX}Unknown operation.\n: 'bounceconfig'"),
+        ("edit BlackHole bounceconfig Default", f"{SYNTAX}Unknown operation.\n: 'bounceconfig'"),
         ("edit OutboundMail rcptaccess print", f"{SYNTAX}Unknown operation.\n: 'rcptaccess'"),
         ("edit BlackHole domainmap print", f"{SYNTAX}Unknown operation.\n: 'domainmap'"),
         ("edit InboundMail name OutboundMail", 'A listener named "OutboundMail" already exists.'),

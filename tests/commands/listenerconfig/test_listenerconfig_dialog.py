@@ -7,6 +7,7 @@ from attrs import evolve
 
 from appliance_runtime.sessions import Session
 from appliance_state.model import Config
+from appliance_state.model.bounces import BounceProfile
 from appliance_state.model.listeners import (
     CleanSmtp,
     Listener,
@@ -62,6 +63,8 @@ Choose the operation you want to perform:
 - SETUP - Configure general options.
 - HOSTACCESS - Modify the Host Access Table.
 - RCPTACCESS - Modify the Recipient Access Table.
+- BOUNCECONFIG - Choose the bounce profile to use for messages injected on this listener.
+- MASQUERADE - Configure the Domain Masquerading Table.
 - DOMAINMAP - Configure domain mappings.
 []> """
 
@@ -84,6 +87,8 @@ async def test_words_that_do_not_apply_or_do_not_exist_are_unknown(empty_session
         await run_dialog(COMMAND, empty_session, ["edit", ""]) == f'{EMPTY}edit\nUnknown option "edit".\n\n{EMPTY.split(chr(10), 2)[2]}\n'
     )
     for word in ("bounceconfig", "masquerade"):
+        assert f'Unknown option "{word}".' in await run_dialog(COMMAND, session, ["edit", "BlackHole", word, "", ""])
+    for word in ("footer", "ldapaccept"):
         assert f'Unknown option "{word}".' in await run_dialog(COMMAND, session, ["edit", "InboundMail", word, "", ""])
 
 
@@ -319,10 +324,37 @@ def test_summary_with_values_of_its_own(session: Session) -> None:
     ]
 
 
-@pytest.mark.parametrize(("listener", "absent"), [("OutboundMail", {"RCPTACCESS"}), ("BlackHole", {"RCPTACCESS", "DOMAINMAP"})])
+@pytest.mark.parametrize(
+    ("listener", "absent"),
+    [
+        ("InboundMail", set()),
+        ("OutboundMail", {"RCPTACCESS"}),
+        ("BlackHole", {"RCPTACCESS", "MASQUERADE", "DOMAINMAP", "BOUNCECONFIG"}),
+    ],
+)
 async def test_words_by_type_of_listener(session: Session, listener: str, absent: set[str]) -> None:
     transcript = await run_dialog(COMMAND, session, ["edit", listener, "", ""])
-    assert {word for word in ("RCPTACCESS", "DOMAINMAP", "HOSTACCESS") if f"- {word} - " not in transcript} == absent
+    words = ("RCPTACCESS", "MASQUERADE", "DOMAINMAP", "BOUNCECONFIG", "HOSTACCESS")
+    assert {word for word in words if f"- {word} - " not in transcript} == absent
+
+
+async def test_the_bounce_profile_is_chosen_or_made(session: Session) -> None:
+    draft = session.draft
+    draft.config = draft.config.with_(bounce_profiles=draft.config.bounce_profiles.put(BounceProfile(name="Patient")))
+    transcript = await run_dialog(COMMAND, session, ["edit", "InboundMail", "bounceconfig", "2", "", ""])
+    assert (
+        "[]> bounceconfig\n\nPlease choose a bounce profile to apply:\n1. Default\n2. Patient\n3. New Profile\n[1]> 2\n\nName: InboundMail\n"
+        in transcript
+    )
+    assert transcript.count("Bounce Profile: Patient\n") == 1
+    made = ["edit", "InboundMail", "bounceconfig", "new profile", "Quick", "3", *[""] * 8, "", ""]
+    transcript = await run_dialog(COMMAND, session, made)
+    assert "Please choose a bounce profile to apply:\n1. Default\n2. Patient\n3. New Profile\n[2]> new profile\n\n" in transcript
+    assert draft.config.bounce_profiles["Quick"].max_retries == 3
+    assert draft.config.listeners["InboundMail"].bounce_profile == "Quick"
+    before = draft.config
+    await run_dialog(COMMAND, session, ["edit", "InboundMail", "bounceconfig", "New Profile", "Other", CTRL_C])
+    assert draft.config == before
 
 
 async def test_name(session: Session) -> None:
