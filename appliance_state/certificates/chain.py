@@ -5,6 +5,7 @@ An issuer is recognised by its name and its signature (RFC 5280 6.1.3 (a) (1), (
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -141,7 +142,8 @@ def chain_problem(
     else:
         store.set_time(now.astimezone(UTC).replace(tzinfo=None))
     for anchor in anchors:
-        store.add_cert(crypto.load_certificate(crypto.FILETYPE_ASN1, anchor))
+        with contextlib.suppress(crypto.Error):  # one that OpenSSL cannot read is no anchor
+            store.add_cert(crypto.load_certificate(crypto.FILETYPE_ASN1, anchor))
     try:
         chain = [_for_openssl(certificate) for certificate in intermediates]
         crypto.X509StoreContext(store, _for_openssl(leaf), chain).verify_certificate()

@@ -127,6 +127,13 @@ def test_own_chain_check() -> None:
     )
 
 
+def test_an_anchor_that_openssl_cannot_read_costs_no_other() -> None:
+    odd = ANCHOR[0].replace(b"Lab Root CA", b"Lab\xffRoot CA")
+    assert load_der(odd) != ROOT_CA
+    assert chain_problem(LEAF, [ISSUING], (odd, *ANCHOR), NOW) is None
+    assert chain_problem(LEAF, [ISSUING], (odd,), NOW) == "unable to get local issuer certificate"
+
+
 def test_notes() -> None:
     def date(moment: datetime) -> str:
         return moment.strftime("%d.%m.%Y")
