@@ -18,6 +18,7 @@ from appliance_state.names import is_email, is_hostname
 ALL = "ALL"
 
 Address = IPv4Address | IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _PARTIAL = re.compile(r"(?:[0-9]{1,3}\.){1,3}", re.ASCII)
 _SHORT_RANGE = re.compile(r"([0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.)([0-9]{1,3})-([0-9]{1,3})", re.ASCII)
@@ -46,6 +47,15 @@ class Source:
     first: Address | None = None
     last: Address | None = None
     name: str | None = None
+
+    @property
+    def everything(self) -> bool:
+        return self.first is None and self.name is None
+
+    @property
+    def networks(self) -> list[Network]:
+        """The networks that have these addresses and no others."""
+        return [] if self.first is None or self.last is None else list(ipaddress.summarize_address_range(self.first, self.last))
 
 
 def unsupported_source(text: str) -> str | None:

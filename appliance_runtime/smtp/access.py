@@ -16,6 +16,7 @@ from attrs import frozen
 from appliance_runtime.smtp.masquerade import Masquerade
 from appliance_runtime.smtp.recipients import DomainMap, RecipientAccess, parent_domains
 from appliance_runtime.smtp.settings import EngineSettings
+from appliance_state.access_sources import parse_source
 from appliance_state.model import Config
 from appliance_state.model.interfaces import Interface
 from appliance_state.model.listeners import (
@@ -27,10 +28,8 @@ from appliance_state.model.listeners import (
     SenderGroup,
     factory_parameters,
 )
-from appliance_state.names import is_hostname
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NEVER = 1 << 62
 """A rank that nothing has."""
@@ -66,42 +65,6 @@ class Decision:
         return self.treatment.parameters
 
 
-@frozen(kw_only=True)
-class Source:
-    """A source of the table, understood. Exactly one field is set."""
-
-    networks: tuple[IPNetwork, ...] = ()
-    host: str = ""
-    suffix: str = ""
-    """domain whose subdomains match, without the leading dot"""
-    everything: bool = False
-
-
-def parse_source(text: str) -> Source:
-    """Errors: ValueError when `text` is no form of a source."""
-    if text.upper() == "ALL":
-        return Source(everything=True)
-    if text.startswith(".") and is_hostname(f"x{text}"):
-        return Source(suffix=text[1:].lower())
-    first, dash, last = text.partition("-")
-    if dash and _is_address(first):
-        low = ipaddress.ip_address(first)
-        high = ipaddress.ip_address(f"{first.rpartition('.')[0]}.{last}" if last.isdigit() else last)
-        if low.version != high.version or int(low) > int(high):
-            raise ValueError(f"not a range: {text}")
-        return Source(networks=tuple(ipaddress.summarize_address_range(low, high)))
-    if text.endswith(".") and text[:-1].replace(".", "").isdigit():
-        octets = text[:-1].split(".")
-        missing = 4 - len(octets)
-        if missing > 0:
-            return Source(networks=(ipaddress.IPv4Network(f"{text[:-1]}{'.0' * missing}/{8 * len(octets)}"),))
-    if _is_address(text.partition("/")[0]):
-        return Source(networks=(ipaddress.ip_network(text, strict=False),))
-    if is_hostname(text):
-        return Source(host=text.lower())
-    raise ValueError(f"not a source: {text}")
-
-
 def client_ip(address: str) -> IPAddress:
     """The client's address; an IPv4 address that came over an IPv6 socket is an IPv4 address."""
     ip = ipaddress.ip_address(address.partition("%")[0])
@@ -132,10 +95,9 @@ class AccessTable:
                 version, length, start = 4, length - 96, start.ipv4_mapped
             bucket = self._networks[version].setdefault(length, {})
             bucket.setdefault(int(start), _Ranks()).add(rank, continues)
-        if source.host:
-            self._hosts.setdefault(source.host, _Ranks()).add(rank, continues)
-        if source.suffix:
-            self._suffixes.setdefault(source.suffix, _Ranks()).add(rank, continues)
+        if source.name is not None:
+            names = self._suffixes if source.name.startswith(".") else self._hosts
+            names.setdefault(source.name.removeprefix("."), _Ranks()).add(rank, continues)
         if source.everything:
             self._everything.add(rank, continues)
 
@@ -244,11 +206,3 @@ def _settings(listener: Listener, limits: ListenerGlobals, parameters: PolicyPar
         clean_smtp=listener.clean_smtp,
         default_domain=listener.default_domain or None,
     )
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

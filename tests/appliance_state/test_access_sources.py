@@ -47,6 +47,24 @@ def test_name_sources(text: str, stored: str) -> None:
 def test_all_is_everything() -> None:
     source = parse_source("all")
     assert (source.text, source.name, source.first) == ("ALL", None, None)
+    assert source.everything and not source.networks
+    assert not parse_source("crm.example.com").everything
+
+
+@pytest.mark.parametrize(
+    ("text", "networks"),
+    [
+        ("10.1.1.7", ["10.1.1.7/32"]),
+        ("10.2.", ["10.2.0.0/16"]),
+        ("0.0.0.0/0", ["0.0.0.0/0"]),
+        ("2001:db8::/32", ["2001:db8::/32"]),
+        ("10.1.1.10-20", ["10.1.1.10/31", "10.1.1.12/30", "10.1.1.16/30", "10.1.1.20/32"]),
+        ("2001:db8::1-2001:db8::2", ["2001:db8::1/128", "2001:db8::2/128"]),
+        (".example.com", []),
+    ],
+)
+def test_networks(text: str, networks: list[str]) -> None:
+    assert [str(network) for network in parse_source(text).networks] == networks
 
 
 @pytest.mark.parametrize(
