@@ -210,7 +210,7 @@ async def rig(tmp_path: Path, root: Authority) -> AsyncIterator[Rig]:
         address_map=address_map,
         alerts=MemoryAlerts(),
         snapshot=snapshot,
-        resolver=Resolver(config.dns, clock, address_map, net_timeout_scale=0.03, anchors=parse_anchors(dns.trust_anchor)),
+        resolver=Resolver(config.dns, clock, address_map, net_timeout_scale=0.2, anchors=parse_anchors(dns.trust_anchor)),
     )
     await made.agent.start()
     yield made

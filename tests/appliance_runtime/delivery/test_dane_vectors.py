@@ -7,17 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
-from attrs import evolve, frozen
+from attrs import define, evolve, frozen
 
+from appliance_runtime.delivery.probe import Probe
 from appliance_runtime.delivery.tlsa import selected
+from appliance_runtime.dns.resolver import Resolver
+from appliance_runtime.dns.trust_anchors import parse_anchors
+from appliance_runtime.snapshot import Snapshot
 from appliance_state.model.destinations import DaneSupport, TlsSupport
 from appliance_state.model.dns import DnssecMode
 from asyncos_shell.lab.authority import Authority, Identity, self_signed
 from asyncos_shell.lab.peers import Peer
 from asyncos_shell.lab.zone_signing import Signing
+from commands import daneverify
+from tests.support.terminal import run_batch
 
 Rig = Any
 ZONE, UNSIGNED = "dane.example", "unsigned.example"
@@ -250,22 +257,66 @@ async def test_without_dnssec_nothing_is_good_enough_for_mandatory(rig: Rig, row
     assert not [query for query in rig.dns.queries if query.kind == "TLSA"]
 
 
-@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
-@pytest.mark.parametrize("support", SETTINGS, ids=lambda support: support.value)
-async def test_vector_multi(rig: Rig, support: DaneSupport, mode: DnssecMode) -> None:
-    rig.use_dnssec(mode)
-    _zones(rig)
+async def _two_hosts(rig: Rig) -> tuple[Peer, Peer]:
+    """The first one with a bad record."""
     first, second = self_signed(rig.clock.now()), self_signed(rig.clock.now())
     bad = await rig.peer("mx1.dane.example", "127.0.20.1", domain="multi.dane.example", preference=10, identity=first)
     good = await rig.peer("mx2.dane.example", "127.0.20.2", domain="multi.dane.example", preference=20, identity=second)
     rig.dns.set(f"_25._tcp.mx1.dane.example TLSA 3 1 1 {BAD}")
     rig.dns.set(f"_25._tcp.mx2.dane.example TLSA {tlsa('3 1 1', second.der[0])}")
+    return bad, good
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
+@pytest.mark.parametrize("support", SETTINGS, ids=lambda support: support.value)
+async def test_vector_multi(rig: Rig, support: DaneSupport, mode: DnssecMode) -> None:
+    rig.use_dnssec(mode)
+    _zones(rig)
+    bad, good = await _two_hosts(rig)
     rig.destination(tls_support=TlsSupport.PREFERRED, dane_support=support)
     await rig.send("bob@multi.dane.example")
     await rig.idle()
     assert [len(bad.messages), len(good.messages)] == ([1, 0] if support is DaneSupport.NO else [0, 1])
     assert bool(rig.lines("TLS DANE success: TLSA 3 1 1 matches the certificate of mx2.dane.example")) == (support is not DaneSupport.NO)
     assert rig.alerts.raised == []
+
+
+@define
+class Probed:
+    """What daneverify needs of an appliance, of the parts that the delivery here is made of."""
+
+    rig: Rig
+
+    def live(self) -> Snapshot:
+        return cast(Snapshot, self.rig.snapshot)
+
+    def probe(self, snapshot: Snapshot) -> Probe:
+        rig = self.rig
+        resolver = Resolver(
+            snapshot.config.dns, rig.clock, rig.address_map, net_timeout_scale=0.2, anchors=parse_anchors(rig.dns.trust_anchor)
+        )
+        return Probe(snapshot, resolver, rig.address_map, rig.clock, net_timeout_scale=0.05)
+
+
+async def _verdict(rig: Rig, domain: str) -> bool:
+    output, failed = await run_batch(daneverify.COMMAND, cast(Any, SimpleNamespace(appliance=Probed(rig))), f"daneverify {domain}")
+    assert output.endswith(f"DANE {'FAILED' if failed else 'SUCCESS'} for {domain}\nDANE verification completed.\n"), output
+    return not failed
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+async def test_daneverify_says_what_mandatory_does(rig: Rig, row: Row) -> None:
+    world, peer = await _prepare(rig, row, DnssecMode.VALIDATE)
+    rig.snapshot = evolve(rig.snapshot, anchors=(world.listed.der,))
+    assert await _verdict(rig, world.domain) == (row.cells[2] == "D")
+    assert peer.messages == [] and not any("MAIL" in visit.commands for visit in peer.visits)
+
+
+async def test_daneverify_takes_the_next_host_too(rig: Rig) -> None:
+    rig.use_dnssec(DnssecMode.VALIDATE)
+    _zones(rig)
+    await _two_hosts(rig)
+    assert await _verdict(rig, "multi.dane.example")
 
 
 def test_the_table_is_complete() -> None:
