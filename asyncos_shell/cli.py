@@ -22,6 +22,15 @@ ATTACHING = frozenset({"state", "ui", "line", "verb"})
 TRIES = 5
 
 
+def main(prog_name: str | None = None) -> None:
+    """Run the program. The tools of the laboratory are commands of their own, which start no appliance."""
+    if sys.argv[1:2] == ["lab"]:
+        from asyncos_shell.lab.cli import lab
+
+        lab(sys.argv[2:], prog_name="asyncos-shell lab")
+    program(prog_name=prog_name)
+
+
 @click.command(
     context_settings={"auto_envvar_prefix": "ASYNCOS_SHELL", "help_option_names": ["-h", "--help"]},
     epilog="Every option is also an environment variable: --ready-file is ASYNCOS_SHELL_READY_FILE. The option wins.",
@@ -64,13 +73,14 @@ TRIES = 5
 @click.option("--serial", metavar="TEXT", help="Emulated serial number.")
 @click.option("--ui", type=click.Choice(["auto", "rich", "plain"]), default="auto", help="Drawing of the local terminal.")
 @click.pass_context
-def main(context: click.Context, /, **given: Any) -> None:
+def program(context: click.Context, /, **given: Any) -> None:
     """A session at the appliance: at a terminal, or a script on standard input.
 
     \b
     asyncos-shell             a session; starts the appliance unless it is running
     asyncos-shell serve       the appliance until SIGTERM
     asyncos-shell attach      a session at a running appliance only
+    asyncos-shell lab tlsa    TLSA records for a certificate
     """
     passphrase = os.environ.pop(PASSPHRASE_VARIABLE, None)
     if given["verb"] == "serve" and given["line"] is not None:

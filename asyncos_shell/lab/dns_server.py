@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal, cast, get_args
 
@@ -28,6 +28,7 @@ from dns.rdatatype import RdataType
 
 import appliance_runtime.dns.odd_records  # noqa: F401 for its effect on the parser
 from appliance_runtime.dns.answers import Security
+from asyncos_shell.lab.tlsa_lines import filled
 from asyncos_shell.lab.zone_signing import Flaw, Signing
 from asyncos_shell.lab.zone_tree import Composed, ZoneTree
 from asyncos_shell.lab.zones import LabZone
@@ -100,8 +101,19 @@ class LabDns:
         assert signing is not None
         return f"{signing.ds(dns.name.root).to_text()}\n"
 
-    def zone(self, name: str, text: str = "", signing: Signing | None = None, *, signed: bool = True) -> None:
-        """A zone in master-file text, delegated by the zone around it; signed in the plain way unless said otherwise. Errors: ValueError."""
+    def zone(
+        self,
+        name: str,
+        text: str = "",
+        signing: Signing | None = None,
+        *,
+        signed: bool = True,
+        chains: Mapping[str, Sequence[bytes]] | None = None,
+    ) -> None:
+        """A zone in master-file text, delegated by the zone around it; signed in the plain way unless said otherwise.
+
+        `chains`: what peers send, DER, for `{{ tlsa 3 1 1 mx1 }}` in the text. Errors: ValueError."""
+        text = filled(text, chains or {})
         self._tree.declare(LabZone.of(name, text, signing or Signing() if signed else None))
         self._tree.arrange(owner for owner, _ in self._records)
 
