@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import SignatureAlgorithmOID
+from OpenSSL import crypto
 
 from appliance_runtime.delivery.peer_names import PresentedNames, presented_names, subject_label
 from appliance_runtime.logs.escaping import escape
@@ -17,7 +18,17 @@ from appliance_state.certificates.pem import NotReadable, load_der
 from appliance_state.model.tls_settings import SslSettings
 from appliance_state.names import is_fqdn
 
-UNREADABLE = (ValueError, NotReadable, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType)
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    NotReadable,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+    crypto.Error,
+)
+"""what the libraries raise when they come to the damaged part of a certificate that they have accepted as a whole"""
 UNREADABLE_TEXT = "the certificate cannot be read"
 NO_CERTIFICATE = "no certificate"
 

@@ -182,20 +182,25 @@ def _path(peer_chain: Sequence[bytes], anchors: TrustAnchors, now: datetime) -> 
     try:
         path = context.get_verified_chain()
     except crypto.X509StoreContextError as error:
-        concerned = error.certificate.to_cryptography()
+        concerned = _read(error.certificate)
         code = error.errors[0]
         if code in _MISSING_ISSUER:
             text = f"unable to get local issuer certificate (issuer: {subject_label(concerned.issuer)})"
         else:
             text = f"{_TEXTS.get(code, error.errors[2])} ({subject_label(concerned.subject)})"
         return Result(ok=False, text=text, unanchored=code in _UNANCHORED)
-    certificates = [certificate.to_cryptography() for certificate in path]
+    certificates = list(map(_read, path))
     for position, certificate in enumerate(certificates):
         if not _serves(certificate, leaf=position == 0):
             return Result(ok=False, text=f"unsuitable certificate purpose ({subject_label(certificate.subject)})")
     if anchors.revocations and (problem := anchors.revocations.problem(certificates, now)):
         return Result(ok=False, text=problem)
     return Result(ok=True, path=tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates))
+
+
+def _read(certificate: crypto.X509) -> x509.Certificate:
+    """Errors: UNREADABLE; OpenSSL does not give out again every certificate that it has taken."""
+    return load_der(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate))
 
 
 def _serves(certificate: x509.Certificate, *, leaf: bool) -> bool:
