@@ -2,7 +2,8 @@
 
 A list counts for a chain when a certificate of the chain has signed it (name, signature, and its key usage, where it has
 one, allows that: RFC 5280 6.3.3 (f)) and its time has not passed. An issuer without such a list has revoked nothing.
-Lists that cannot be understood without other ones (delta, indirect, for some reasons only) are not accepted.
+Lists that speak of other issuers or only of changes (indirect, delta), and those with an unknown critical extension, are
+not accepted; one for some reasons only is.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def _understood(crl: x509.CertificateRevocationList) -> bool:
     for extension in crl.extensions:
         value = extension.value
         if isinstance(value, x509.IssuingDistributionPoint):
-            if value.indirect_crl or value.only_some_reasons or value.only_contains_attribute_certs:
+            if value.indirect_crl or value.only_contains_attribute_certs:
                 return False
         elif extension.critical:
             return False
