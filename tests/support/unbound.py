@@ -17,7 +17,7 @@ from tests.support.postfix import free_port
 
 CONFIG = """\
 server:
-    interface: 127.0.0.1@{port}
+    interface: {listen}@{port}
     do-ip6: no
     do-daemonize: no
     username: ""
@@ -47,18 +47,18 @@ remote-control:
 
 
 @asynccontextmanager
-async def unbound(lab: LabDns, now: datetime) -> AsyncIterator[int]:
+async def unbound(lab: LabDns, now: datetime, listen: str = "127.0.0.1", port: int | None = None) -> AsyncIterator[int]:
     """The port of an unbound that asks `lab` and believes that it is `now`."""
-    port = free_port()
+    port = port or free_port()
     with tempfile.TemporaryDirectory(prefix="unbound-") as name:
         folder = Path(name)
         (folder / "root.key").write_text(lab.trust_anchor)
         config, log = folder / "unbound.conf", folder / "log"
-        config.write_text(CONFIG.format(port=port, folder=folder, now=now, address=lab.address, upstream=lab.port))
+        config.write_text(CONFIG.format(listen=listen, port=port, folder=folder, now=now, address=lab.address, upstream=lab.port))
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec("unbound", "-d", "-p", "-c", str(config), stdout=output, stderr=output)
         try:
-            await _until_it_answers(port, process, log)
+            await _until_it_answers((listen, port), process, log)
             yield port
         finally:
             if process.returncode is None:
@@ -66,12 +66,12 @@ async def unbound(lab: LabDns, now: datetime) -> AsyncIterator[int]:
             await process.wait()
 
 
-async def _until_it_answers(port: int, process: asyncio.subprocess.Process, log: Path) -> None:
+async def _until_it_answers(server: tuple[str, int], process: asyncio.subprocess.Process, log: Path) -> None:
     question = dns.message.make_query("localhost.", "A")
     for _ in range(200):
         assert process.returncode is None, _said(log)
         try:
-            await exchange(question, ("127.0.0.1", port), limit=0.5)
+            await exchange(question, server, limit=0.5)
         except OSError:
             await asyncio.sleep(0.02)
         else:
