@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
@@ -13,6 +13,7 @@ from appliance_state.certificates.ca_bundle import SystemBundle
 from appliance_state.certificates.chain import is_authority, is_self_signed, signed_by
 from appliance_state.certificates.facts import facts_of, read_facts
 from appliance_state.certificates.fqdn import fqdn_problems
+from appliance_state.certificates.names import names_of
 from appliance_state.certificates.pem import NotReadable, certificate_blocks, certificate_pem, decode, der_of, load_der, read_certificate
 from appliance_state.certificates.problem import CertificateProblem
 from appliance_state.model.certificates import CertificateAuthorities
@@ -103,30 +104,29 @@ def readable(pems: Iterable[str]) -> Iterator[x509.Certificate]:
 
 
 class _Rootless:
-    """Whether no self-signed root can be reached from a certificate over issuers of a pool."""
+    """Whether no self-signed root can be reached from a certificate over issuers of a pool.
+
+    Found from the roots downwards, so that no signature is checked twice; of issuers of one name a bounded number is tried.
+    """
 
     def __init__(self, pool: Iterable[x509.Certificate]) -> None:
-        self._by_subject: dict[str, list[x509.Certificate]] = defaultdict(list)
-        self._roots: dict[x509.Certificate, bool] = {}
-        for certificate in dict.fromkeys(pool):
-            self._by_subject[facts_of(certificate).subject].append(certificate)
+        certificates = list(dict.fromkeys(pool))
+        below: dict[bytes, list[x509.Certificate]] = defaultdict(list)
+        for certificate in certificates:
+            below[names_of(certificate).issuer_der].append(certificate)
+        reached = [certificate for certificate in certificates if is_self_signed(certificate)]
+        self._rooted = set(reached)
+        tried: Counter[x509.Certificate] = Counter()
+        for issuer in reached:  # grows
+            for certificate in below[names_of(issuer).subject_der]:
+                if certificate not in self._rooted and tried[certificate] < _MOST_NAMESAKES:
+                    tried[certificate] += 1
+                    if signed_by(certificate, issuer):
+                        self._rooted.add(certificate)
+                        reached.append(certificate)
 
     def __call__(self, certificate: x509.Certificate) -> bool:
-        waiting, met = [certificate], {certificate}
-        while waiting:
-            child = waiting.pop()
-            if self._is_root(child):
-                return False
-            for issuer in self._by_subject[facts_of(child).issuer][:_MOST_NAMESAKES]:
-                if issuer not in met and signed_by(child, issuer):
-                    met.add(issuer)
-                    waiting.append(issuer)
-        return True
-
-    def _is_root(self, certificate: x509.Certificate) -> bool:
-        if certificate not in self._roots:
-            self._roots[certificate] = is_self_signed(certificate)
-        return self._roots[certificate]
+        return certificate not in self._rooted
 
 
 def custom_enabled_after(authorities: CertificateAuthorities, custom_list: tuple[str, ...]) -> bool:

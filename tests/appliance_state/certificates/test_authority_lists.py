@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from time import process_time
 
 import certifi
 import pytest
@@ -157,3 +158,18 @@ def test_one_unreadable_root_does_not_disable_the_rest() -> None:
     damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     bundle = read_bundle("1.2", f"{root().pem}{damaged}{OTHER.pem}{root().pem}")
     assert bundle.certificates == (root().certificate, OTHER.certificate)
+
+
+def test_a_long_chain_costs_a_signature_for_each_link() -> None:
+    """700 links, of which each could be walked to the root for itself."""
+    links = [root()]
+    for number in range(700):
+        links.append(issue(f"Level {number}", links[-1], authority=True))
+    text = "".join(link.pem for link in reversed(links))
+    began = process_time()
+    imported = import_authorities(text.encode(), (), append=False, fqdn=False, now=NOW, system=()).imported
+    assert len(imported) == 701 and process_time() - began < 5
+    with pytest.raises(CertificateProblem) as caught:
+        text = "".join(link.pem for link in reversed(links[1:]))
+        import_authorities(text.encode(), (), append=False, fqdn=False, now=NOW, system=())
+    assert str(caught.value).count("its root certificate is not present.") == 700
