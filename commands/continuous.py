@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -20,7 +20,7 @@ WAY_OUT = "Type Ctrl-C to return to the main prompt."
 seconds_of = integer(1, 3600)
 count_of = integer(1, 1_000_000)
 
-Rows = Callable[[], list[str]]
+Rows = Callable[[], Awaitable[list[str]]]
 """gives the cells of a row, without the time; keeps what it needs to tell the difference to the row before"""
 
 
@@ -94,8 +94,9 @@ async def _rows(session: Session, cells: Rows, edges: tuple[int, ...], seconds: 
         moment = appliance.clock.now()
         if given:
             await appliance.clock.sleep_until(moment + timedelta(seconds=seconds))
+        values = await cells()
         row = f"{appliance.clock.now().astimezone(ZoneInfo(appliance.running()[1].system.timezone)):%H:%M:%S}"
-        for cell, edge in zip(cells(), edges, strict=True):
+        for cell, edge in zip(values, edges, strict=True):
             row += f"{cell:>{edge - len(row)}}" if len(cell) < edge - len(row) else f" {cell}"
         yield row
         given += 1

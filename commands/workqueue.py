@@ -66,7 +66,7 @@ def _rate(session: Session) -> Rows:
     counters, queue = session.appliance.counters, session.appliance.queue
     before: tuple[int, int] | None = None
 
-    def cells() -> list[str]:
+    async def cells() -> list[str]:
         nonlocal before
         received, pending = counters.columns("inj_msgs").uptime, queue.unprocessed
         came = 0 if before is None else received - before[0]

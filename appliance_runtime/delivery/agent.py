@@ -18,6 +18,7 @@ from appliance_runtime.delivery.authentication import Authentication
 from appliance_runtime.delivery.connection import Connection, Opener
 from appliance_runtime.delivery.destination import DestinationDelivery
 from appliance_runtime.delivery.exchangers import Candidate
+from appliance_runtime.delivery.host_states import HostStates
 from appliance_runtime.delivery.limits import Slots
 from appliance_runtime.delivery.results import Results
 from appliance_runtime.delivery.source import Sources
@@ -79,7 +80,8 @@ class DeliveryAgent:
         self.crashed = crashed
         self.scale = net_timeout_scale
         self.rng = rng or random.SystemRandom()
-        self.results = Results(live, queue, logs, clock, counters, self.rng)
+        self.hosts = HostStates(clock.now)
+        self.results = Results(live, queue, logs, clock, counters, self.hosts, self.rng)
         self.suspended = suspended
         self.stopping = False
         self._address_map = address_map
@@ -154,6 +156,11 @@ class DeliveryAgent:
         for _ in self.queue.suspend(domain):
             self.logs.event("delivery.suspended", domain=domain)
         return True
+
+    def connections(self, domain: str) -> tuple[int, int]:
+        """(open, wanted but held back by a limit) of a domain."""
+        destination = self._domains.get(domain)
+        return (0, 0) if destination is None else (destination.open, self._slots.waiting(domain))
 
     def reset_limits(self, domain: str | None = None) -> None:
         """Begin the recipient windows of one domain, or of all, anew (`delivernow`)."""

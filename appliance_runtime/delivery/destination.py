@@ -104,6 +104,11 @@ class DestinationDelivery:
     def connected(self) -> bool:
         return any(worker.connection is not None for worker in self._workers)
 
+    @property
+    def open(self) -> int:
+        """Connections that carry mail, or wait for some."""
+        return sum(worker.connection is not None for worker in self._workers)
+
     def grow(self) -> None:
         """Begin as many workers as mail and limits ask for."""
         if self.halted or self._saturated or not self._rested.is_set() or (self.tasks and not self.connected):
@@ -245,6 +250,8 @@ class DestinationDelivery:
     async def fail(self, worker: Worker, attempt: Attempt, batch: Batch, failure: Failure, dcid: int) -> None:
         """The attempt has failed, for everything that was due when it began."""
         self._attempt = None
+        if not attempt.served:
+            self.agent.hosts.attempted(self.domain, reached=any(trouble.alert and trouble.dcid for trouble in attempt.troubles))
         ended, loop = self.agent.clock.now(), asyncio.get_running_loop()
         alarm = attempt.alarm(self.domain)
         if alarm is not None:

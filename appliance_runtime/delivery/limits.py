@@ -36,6 +36,9 @@ class Slots:
         """Somebody waits."""
         return bool(self._waiting)
 
+    def waiting(self, owner: str) -> int:
+        return len(self._waiting.get(owner, ()))
+
     async def take(self, owner: str) -> None:
         # When there is room, nobody waits who may have it.
         if owner not in self._waiting and self._room(owner):

@@ -17,6 +17,7 @@ from attrs import define, frozen
 from appliance_runtime.clock import Clock, log_date
 from appliance_runtime.delivery.bounces import Concerned, Notice, compose
 from appliance_runtime.delivery.failures import TRANSIENT, Failure, expired
+from appliance_runtime.delivery.host_states import HostStates
 from appliance_runtime.delivery.schedule import effective_profile, exhausted, pause
 from appliance_runtime.delivery.wire import Reply
 from appliance_runtime.logs.escaping import quote
@@ -51,6 +52,7 @@ class Results:
     logs: EventLog
     clock: Clock
     counters: Counters
+    hosts: HostStates
     rng: random.Random
 
     # -- delivered ----------------------------------------------------------------------------------------------------
@@ -66,6 +68,7 @@ class Results:
         if delivered.reply is not None and settings.remote_response:
             self.logs.event("mid.response", mid=message.mid, rids=rids, response="\\n".join(delivered.reply.lines))
         self.counters.add("delivered_recips", len(rids))
+        self.hosts.counted(message, "delivered_recips", len(rids))
 
     def complete(self, message: QueuedMessage, rids: Sequence[int], settle: Callable[[Exception | None], None]) -> None:
         """These recipients need nothing more; `settle` is called when that is durable. Errors: QueueError."""
@@ -96,6 +99,7 @@ class Results:
                 continue
             self.logs.event("mid.delayed", dcid=dcid, mid=message.mid, rid=recipient.rid, **failure.fields)
             self.counters.add("soft_bounced_evts")
+            self.hosts.counted(message, "soft_bounced_evts")
             if exhausted(profile, recipient.attempts + 1):
                 bounced.append((recipient, expired(failure.reason)))
             else:
@@ -120,6 +124,7 @@ class Results:
         rids = [recipient.rid for recipient in message.recipients]
         self.logs.event("mid.deleted", mid=message.mid, rids=rids)
         self.counters.add("deleted_recips", len(rids))
+        self.hosts.counted(message, "deleted_recips", len(rids))
         if await self.queue.bounced(message.mid, rids):
             self.logs.event("mid.finished", mid=message.mid, outcome="done")
 
@@ -180,6 +185,8 @@ class Results:
         )
         kind = _KINDS.get(failure.status) or ("5xx" if failure.answered else "other")
         self.counters.add(f"{kind}_hard_bounced_recips")
+        self.hosts.counted(message, f"{kind}_hard_bounced_recips")
+        self.hosts.refused(message, failure)
         if not message.sender:
             self.logs.event(
                 "mid.double_bounce",

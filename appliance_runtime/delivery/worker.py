@@ -171,8 +171,8 @@ class Worker:
             destination.connection_ended(step.address)
             raise
         dcid = agent.queue.next_dcid()
+        support = attempt.settings.tls_support or TlsSupport.NO
         try:
-            support = attempt.settings.tls_support or TlsSupport.NO
             return await agent.open(destination.domain, step, support, attempt.snapshot, dcid)
         except BaseException as error:
             agent.give_place(destination.domain)
@@ -180,6 +180,8 @@ class Worker:
             if not isinstance(error, Unusable):
                 raise
             attempt.troubles.append(Trouble.of(error, step, dcid))
+            if error.reason is not None:
+                agent.hosts.tls_failed(destination.domain, support.label, error.text, step.address)
             return None
 
     async def _use(self, attempt: Attempt, connection: Connection) -> tuple[Failure, int] | None:
@@ -187,6 +189,7 @@ class Worker:
         self.connection = connection
         self._carried = 0
         attempt.served = True
+        self._agent.hosts.attempted(self._destination.domain, reached=True)
         self._destination.grow()
         records = Records()
         bodies: dict[int, bytes] = {}

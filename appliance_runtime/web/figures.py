@@ -86,6 +86,7 @@ async def collect(appliance: Appliance, load: ProcessLoad) -> Figures:
     queue, counters = appliance.queue, appliance.counters
     oldest = queue.oldest()
     domains = sorted(queue.domains(), key=lambda row: (-row[1], row[0]))
+    remembered = appliance.agent.hosts.known()
     coming = queue.coming()
     active, attempted = queue.active_recipients, queue.attempted_recipients
     processor = load.percent()
@@ -112,7 +113,7 @@ async def collect(appliance: Appliance, load: ProcessLoad) -> Figures:
             "unattempted_recips": active - attempted,
             "attempted_recips": attempted,
             "msgs_in_work_queue": queue.unprocessed,
-            "dests_in_memory": len(domains),
+            "dests_in_memory": len(remembered) + sum(name not in remembered for name, _, _ in domains),
             "kbytes_used": disk.queue_octets // KIBIBYTE,
             "kbytes_free": min(disk.queue_free // KIBIBYTE, MAX_KBYTES_FREE),
         },
@@ -135,14 +136,14 @@ def _disk(queue: Path, logs: Path) -> _Disk:
     queue_disk, log_disk = shutil.disk_usage(queue), shutil.disk_usage(logs)
     return _Disk(
         percent=round(100 * queue_disk.used / queue_disk.total) if queue_disk.total else 0,
-        queue_octets=_octets(queue),
+        queue_octets=octets_below(queue),
         queue_free=queue_disk.free,
         log_percent=round(100 * log_disk.used / log_disk.total) if log_disk.total else 0,
         log_free=log_disk.free,
     )
 
 
-def _octets(directory: Path) -> int:
+def octets_below(directory: Path) -> int:
     """Size of all files below a directory; files that vanish meanwhile count as nothing."""
     total = 0
     for folder, _, names in os.walk(directory):

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from attrs import evolve
 
+from appliance_runtime.delivery.host_states import HostStates
 from appliance_runtime.metrics import COUNTERS, RATES, Columns, Counters, Rates
 from appliance_runtime.queue.envelope import NewMessage
 from appliance_runtime.queue.message_queue import MessageQueue
@@ -188,6 +189,7 @@ class RunningAppliance(DialogAppliance):
     counters: Counters
     queue: MessageQueue
     suspending: Suspending
+    agent: SimpleNamespace
     directory: SimpleNamespace
 
 
@@ -196,6 +198,7 @@ async def appliance(tmp_path: Path) -> AsyncIterator[RunningAppliance]:
     appliance = RunningAppliance(config=Config().with_(system=System(timezone="Asia/Tokyo")), files=tmp_path)
     appliance.counters = Counters(appliance.clock)
     appliance.directory = SimpleNamespace(queue=tmp_path / "queue", logs=tmp_path)
+    appliance.agent = SimpleNamespace(hosts=HostStates(appliance.clock.now))
     appliance.suspending = Suspending(cast(Any, appliance), Suspensions())
     appliance.queue = await MessageQueue.open(appliance.directory.queue, appliance.clock)
     yield appliance

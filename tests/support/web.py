@@ -6,6 +6,7 @@ import asyncio
 import re
 import socket
 import ssl
+from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -15,6 +16,7 @@ from attrs import define, field, frozen
 from appliance_runtime.accounts import Accounts
 from appliance_runtime.addresses import AddressMap
 from appliance_runtime.alerts import Alerts
+from appliance_runtime.delivery.host_states import HostStates
 from appliance_runtime.metrics import Counters
 from appliance_runtime.queue.envelope import NewMessage
 from appliance_runtime.queue.message_queue import MessageQueue
@@ -45,6 +47,7 @@ class WebAppliance(EdgeAppliance):
     sockets: list[tuple[Endpoint, tuple[str, int]]] = field(factory=list)
     counters: Counters = field(init=False)
     suspending: Suspending = field(init=False)
+    agent: SimpleNamespace = field(init=False)
     queue: MessageQueue = field(init=False)
     """opened by the fixture"""
     alerts: Alerts = field(init=False)
@@ -53,6 +56,7 @@ class WebAppliance(EdgeAppliance):
         EdgeAppliance.__attrs_post_init__(self)
         self.accounts = Accounts(self.live, self.vault.reveal, self.clock, self.logs)
         self.counters = Counters(self.clock)
+        self.agent = SimpleNamespace(hosts=HostStates(self.clock.now))
         self.suspending = Suspending(cast(Any, self), Suspensions())
         store = self.directory.root / "alerts.jsonl"
         self.alerts = Alerts(cast(Any, self.live), self.logs, self.clock, cast(Any, None), AddressMap(), self.product, store)
