@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from asyncos_shell import frames
-from asyncos_shell.keys import columns, keys
+from asyncos_shell.keys import keys, screen_size
 from asyncos_shell.paths import socket_path
 
 STDIN, STDOUT = 0, 1
@@ -71,7 +71,7 @@ def attach(state: Path, *, line: str | None) -> int:
         "keyboard": tty and line is None,
         "echo": tty,
         "line": line,
-        "columns": columns(STDIN) if tty else 0,
+        "size": screen_size(STDIN) if tty else (0, 0),
         "term": os.environ.get("TERM", ""),
     }
     with ExitStack() as stack:
@@ -80,7 +80,7 @@ def attach(state: Path, *, line: str | None) -> int:
             stack.enter_context(keys(STDIN))
         relay = Relay(sock, frames.frame(frames.HELLO, json.dumps(hello).encode()))
         if tty:
-            stack.enter_context(relay.width_changes())
+            stack.enter_context(relay.size_changes())
         status = relay.run()
     if status is None:
         print("Error: The appliance has ended.", file=sys.stderr)
@@ -100,8 +100,8 @@ class Relay:
         self._status: int | None = None
         self._wake: int | None = None
 
-    def width_changes(self) -> ExitStack:
-        """Pass on changes of the screen's width until the result is closed."""
+    def size_changes(self) -> ExitStack:
+        """Pass on changes of the screen's size until the result is closed."""
         stack = ExitStack()
         self._wake, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         before = signal.signal(signal.SIGWINCH, lambda *_: None)
@@ -132,7 +132,7 @@ class Relay:
                 self._take_input()
             if self._wake in readable and self._wake is not None:
                 os.read(self._wake, CHUNK)
-                self._outgoing += frames.frame(frames.WIDTH, b"%d" % columns(STDIN))
+                self._outgoing += frames.frame(frames.SIZE, b"%d %d" % screen_size(STDIN))
         return self._status
 
     def _take_input(self) -> None:

@@ -92,8 +92,8 @@ class Attached(asyncio.Protocol):
                 terminal.received(content)
             case frames.END if terminal:
                 terminal.ended()
-            case frames.WIDTH if terminal:
-                terminal.editor.columns = int(content)
+            case frames.SIZE if terminal:
+                terminal.editor.columns, terminal.rows = map(int, content.split())
             case frames.INTERRUPT if terminal:
                 terminal.interrupt()
             case _:
@@ -101,8 +101,9 @@ class Attached(asyncio.Protocol):
 
     def _begin(self, hello: dict[str, object]) -> None:
         keyboard, line = bool(hello["keyboard"]), hello["line"]
-        editor = LineEditor(columns=int(str(hello["columns"])), moves_up=moves_up(str(hello["term"])))
-        self._terminal = LineTerminal(self, keyboard=keyboard, echo=bool(hello["echo"]), editor=editor)
+        columns, rows = cast(tuple[int, int], hello["size"])
+        editor = LineEditor(columns=columns, moves_up=moves_up(str(hello["term"])))
+        self._terminal = LineTerminal(self, keyboard=keyboard, echo=bool(hello["echo"]), editor=editor, rows=rows)
         entrance = local_entrance(keyboard=keyboard, line=None if line is None else str(line))
         self._task = asyncio.get_running_loop().create_task(self._serve(self._terminal, entrance))
         self._console.tasks.add(self._task)

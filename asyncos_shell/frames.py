@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 HEADER = struct.Struct(">cI")
 LARGEST = 1024 * 1024
-HELLO, INPUT, END, WIDTH, INTERRUPT, OUTPUT, STATUS = b"H", b"i", b"e", b"w", b"c", b"o", b"s"
+HELLO, INPUT, END, SIZE, INTERRUPT, OUTPUT, STATUS = b"H", b"i", b"e", b"w", b"c", b"o", b"s"
 
 
 def frame(kind: bytes, content: bytes = b"") -> bytes:

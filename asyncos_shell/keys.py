@@ -23,9 +23,10 @@ def keys(descriptor: int) -> Iterator[None]:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
-def columns(descriptor: int) -> int:
-    """Width of the screen, 0 = unknown."""
+def screen_size(descriptor: int) -> tuple[int, int]:
+    """(columns, rows) of the screen, 0 = unknown."""
     try:
-        return os.get_terminal_size(descriptor).columns
+        size = os.get_terminal_size(descriptor)
     except OSError:
-        return 0
+        return 0, 0
+    return size.columns, size.lines

@@ -203,7 +203,7 @@ def changes_json(draft: Draft) -> dict[str, Any]:
 
 
 async def showchanges(talk: Conversation, session: Session) -> None:
-    talk.show(session_changes(session))
+    await talk.page(session_changes(session))
 
 
 async def _showchanges_batch(talk: Conversation, session: Session, args: Arguments) -> None:

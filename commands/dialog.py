@@ -9,7 +9,7 @@ Layout (conventions.md 4): every question block is preceded by exactly one blank
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from attrs import define, field
@@ -22,6 +22,7 @@ BLANK = "The value cannot be blank."
 YES_OR_NO = "Please answer Yes or No."
 YES_NO_OR_DEFAULT = "Please answer Yes, No or Default."
 INVALID = "That value is not valid."
+MORE = "-Press Any Key For More-"
 
 
 class Rejected(Exception):
@@ -56,7 +57,13 @@ class Terminal(Protocol):
     """Where an operator is. Output lines end in LF; the terminal makes CR LF of it where that is wanted."""
 
     keyboard: bool
-    """A person may be typing: pager, completion, `exit` asks about pending changes."""
+    """A person may be typing: completion, `exit` asks about pending changes."""
+    paging: bool
+    """Long output stops after each screenful, where there is a screen. `setttymode` changes it."""
+
+    @property
+    def page_rows(self) -> int:
+        """Rows of the screen that long output stops for; 0 = it never stops."""
 
     async def read_line(self, prompt: str, *, hidden: bool = False, words: Sequence[str] = (), history: bool = False) -> str:
         """One line of input without its end, after `prompt` has been written (and all before it has been sent).
@@ -65,6 +72,9 @@ class Terminal(Protocol):
         Afterwards the cursor stands in column 0, whether or not the terminal echoes.
         Errors: EndOfInput, Interrupted.
         """
+
+    async def read_key(self) -> None:
+        """Wait for any key. Errors: Interrupted for Ctrl-C, EndOfInput."""
 
     def write(self, text: str) -> None:
         """Send `text`; never waits."""
@@ -146,6 +156,37 @@ class Conversation:
         """A block of its own, preceded by a blank line: displays and status blocks."""
         self.gap()
         self._write(f"{text}\n")
+
+    async def page(self, text: str) -> None:
+        """As `show`, a screenful at a time where a person reads it: listings (conventions.md 11)."""
+
+        async def lines() -> AsyncIterator[str]:
+            for line in text.split("\n"):
+                yield line
+
+        await self.page_lines(lines())
+
+    async def page_lines(self, lines: AsyncIterator[str]) -> int:
+        """The same for lines that are still being found; how many were shown. Ctrl-C at the end of a page drops the rest."""
+        self.gap()
+        shown = 0
+        async for line in lines:
+            rows = self.terminal.page_rows
+            if rows > 1 and shown and shown % (rows - 1) == 0 and not await self._goes_on():
+                return shown
+            self._write(f"{line}\n")
+            shown += 1
+        return shown
+
+    async def _goes_on(self) -> bool:
+        self.terminal.write(MORE)
+        try:
+            await self.terminal.read_key()
+        except Interrupted:
+            return False
+        finally:
+            self.terminal.write(f"\r{' ' * len(MORE)}\r")
+        return True
 
     def fail(self, text: str) -> None:
         """Print an error and count the command as failed."""

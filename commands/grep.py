@@ -1,8 +1,9 @@
-"""grep: lines of a log that match a regular expression (operations.md 6.2). Its own option -p needs the pager, which is not there."""
+"""grep: lines of a log that match a regular expression (operations.md 6.2)."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 from appliance_runtime.logs.reading import SearchStopped, grep_following, matching
@@ -17,7 +18,7 @@ from commands.registry import Command
 
 NOTHING = "No results were found. Use another regular expression(s) to search."
 MOST_CONTEXT = 1000
-FLAGS = "ivt"
+FLAGS = "ivtp"
 
 
 async def grep(talk: Conversation, session: Session) -> None:
@@ -31,19 +32,20 @@ async def grep(talk: Conversation, session: Session) -> None:
     ignore_case = await talk.confirm("Do you want this search to be case insensitive?", key="ignore_case", default=True)
     invert = await talk.confirm("Do you want to search for non-matching lines?", key="invert", default=False)
     following = await talk.confirm("Do you want to tail the logs?", key="tail", default=False)
-    await _search(talk, session, log, Search(patterns=[regex], ignore_case=ignore_case, invert=invert), following)
+    paginate = await talk.confirm("Do you want to paginate the output?", key="paginate", default=False)
+    await _search(talk, session, log, Search(patterns=[regex], ignore_case=ignore_case, invert=invert), following, paginate)
 
 
-async def _search(talk: Conversation, session: Session, log: str, search: Search, following: bool) -> None:
+async def _search(talk: Conversation, session: Session, log: str, search: Search, following: bool, paginate: bool) -> None:
     """Search all files; then, if wanted, print matching lines as they are written (not those that came while the search ran)."""
-    talk.gap()
+    talk.unrecorded = 0
     logs = session.appliance.logs
-    found = False
     try:
         async with aclosing(matching(await asyncio.to_thread(logs.files, log), search)) as lines:
-            async for line in lines:
-                talk.say(line)
-                found = True
+            if paginate:
+                found = await talk.page_lines(lines)
+            else:
+                found = await _say_all(talk, lines)
         if not found:
             talk.say(NOTHING)
         if following:
@@ -51,6 +53,15 @@ async def _search(talk: Conversation, session: Session, log: str, search: Search
                 await print_until_stopped(talk, matches)
     except SearchStopped:
         raise Refused(STOPPED) from None
+
+
+async def _say_all(talk: Conversation, lines: AsyncIterator[str]) -> int:
+    talk.gap()
+    count = 0
+    async for line in lines:
+        talk.say(line)
+        count += 1
+    return count
 
 
 async def _batch(talk: Conversation, session: Session, args: Arguments) -> None:
@@ -81,7 +92,7 @@ async def _batch(talk: Conversation, session: Session, args: Arguments) -> None:
     args.end()
     log = existing_log(session.appliance.running()[1], name)
     search = Search(patterns=[pattern(p) for p in patterns], ignore_case="i" in given, invert="v" in given, context=context)
-    await _search(talk, session, log, search, "t" in given)
+    await _search(talk, session, log, search, "t" in given, "p" in given)
 
 
 COMMAND = Command(
@@ -89,5 +100,5 @@ COMMAND = Command(
     "Search for text in a log file.",
     dialog=grep,
     batch=_batch,
-    usage="grep [-C <lines>] [-e <regex>]... [-i] [-v] [-t] [<regex>] <log>",
+    usage="grep [-C <lines>] [-e <regex>]... [-i] [-v] [-p] [-t] [<regex>] <log>",
 )

@@ -46,7 +46,7 @@ def help_command(registry: Registry) -> Command:
     """The command that prints `registry`."""
 
     async def show_all(talk: Conversation, session: Session) -> None:
-        talk.show(overview(registry))
+        await talk.page(overview(registry))
 
     async def show_one(talk: Conversation, session: Session, args: Arguments) -> None:
         name = args.word("command")

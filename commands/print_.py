@@ -58,7 +58,7 @@ def section_json(session: Session, word: str) -> str:
 
 
 async def _dialog(talk: Conversation, session: Session) -> None:
-    talk.show(section_text(session, DEFAULT))
+    await talk.page(section_text(session, DEFAULT))
 
 
 async def _batch(talk: Conversation, session: Session, args: Arguments) -> None:
@@ -68,7 +68,7 @@ async def _batch(talk: Conversation, session: Session, args: Arguments) -> None:
     if as_json:
         talk.say(section_json(session, word))
     else:
-        talk.show(section_text(session, word))
+        await talk.page(section_text(session, word))
 
 
 COMMAND = Command(

@@ -5,7 +5,7 @@ They work on the queue as it is, at once. What came from senders is shown with i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
 from attrs import frozen
 
@@ -127,18 +127,24 @@ def _recipients_command(name: str, summary: str, action: _Action) -> Command:
 
 
 async def _list(talk: Conversation, session: Session, selection: Selection) -> None:
-    queue = session.appliance.queue
     found = list(selected(session.appliance.agent, selection))
     if not found:
         talk.say(NO_MESSAGES)
         return
-    talk.show(LISTING_HEAD)
-    for mid, _ in found:
+    await talk.page_lines(_rows(session, selection, [mid for mid, _ in found]))
+
+
+async def _rows(session: Session, selection: Selection, mids: Sequence[int]) -> AsyncIterator[str]:
+    """The lines of the table, without messages that have gone meanwhile."""
+    for line in LISTING_HEAD.split("\n"):
+        yield line
+    for mid in mids:
         header = await _header(session, mid)
-        message = queue.message(mid)
+        message = session.appliance.queue.message(mid)
         recipients = selection.of(message) if message is not None else []
         if message is not None and recipients:
-            talk.say("\n".join(_listing(message, recipients, header)))
+            for row in _listing(message, recipients, header):
+                yield row
 
 
 def _listing(message: Message, recipients: list[Recipient], header: bytes) -> Iterator[str]:

@@ -27,6 +27,8 @@ class Command:
     aliases: tuple[str, ...] = ()
     usage: str = ""
     """batch forms, one per line"""
+    shown: bool = True
+    """whether `help` lists it"""
 
 
 @define
@@ -45,7 +47,7 @@ class Registry:
 
     def listed(self) -> list[Command]:
         """Commands by name, as `help` prints them."""
-        return [self.commands[name] for name in sorted(self.commands)]
+        return [self.commands[name] for name in sorted(self.commands) if self.commands[name].shown]
 
 
 _SECRET_OPTION = re.compile(r"(--passphrase(?:=|\s+))(\"(?:\\.|[^\"])*\"?|'[^']*'?|[^\s;]+)", re.IGNORECASE)

@@ -170,7 +170,7 @@ async def delete(talk: Conversation, session: Session) -> None:
 
 @menu.operation("PRINT", "Display all routes.", when=has_routes)
 async def show_routes(talk: Conversation, session: Session) -> None:
-    talk.show(file_text(_routes(session)).removesuffix("\n") or NO_ROUTES)
+    await talk.page(file_text(_routes(session)).removesuffix("\n") or NO_ROUTES)
 
 
 @menu.operation("IMPORT", "Import new routes from a file.")

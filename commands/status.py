@@ -157,7 +157,7 @@ def _load_since_start() -> ProcessLoad:
 async def _show(talk: Conversation, session: Session, *, detail: bool) -> None:
     appliance = session.appliance
     figures = await collect(appliance, _load_since_start())
-    talk.show(status_text(figures, appliance.running()[1].system.timezone, detail=detail))
+    await talk.page(status_text(figures, appliance.running()[1].system.timezone, detail=detail))
 
 
 async def status(talk: Conversation, session: Session) -> None:

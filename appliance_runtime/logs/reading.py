@@ -46,7 +46,7 @@ async def grep_following(lines: AsyncIterator[str], search: Search) -> AsyncGene
         assert process.stdin is not None
         async for line in lines:
             process.stdin.write(f"{json.dumps(line)}\n".encode())
-            if await _answer(process, _deadline()):
+            if await _answer(process, LIMIT):
                 yield line
 
 
@@ -71,21 +71,24 @@ async def _asked(request: dict[str, Any], files: Sequence[Path], cpu_seconds: in
         yield process
 
 
-def _deadline() -> float:
-    return asyncio.get_running_loop().time() + LIMIT
-
-
 async def _answers(process: Process) -> AsyncIterator[Any]:
-    deadline = _deadline()
-    while (answer := await _answer(process, deadline)) is not None:
+    """All answers. What the reader does between two of them does not count as time of the search."""
+    clock = asyncio.get_running_loop().time
+    left = LIMIT
+    while True:
+        began = clock()
+        answer = await _answer(process, left)
+        left -= clock() - began
+        if answer is None:
+            return
         yield answer
 
 
-async def _answer(process: Process, deadline: float) -> Any:
+async def _answer(process: Process, seconds: float) -> Any:
     """The next answer, None at the end."""
     assert process.stdout is not None
     try:
-        async with asyncio.timeout_at(deadline):
+        async with asyncio.timeout(seconds):
             line = await process.stdout.readline()
     except TimeoutError:
         raise SearchStopped from None

@@ -87,6 +87,16 @@ class LineEditor:
         self._clear()
         self._cell = cells(prompt)
 
+    def key(self, text: str, start: int) -> tuple[int, str]:
+        """One character that is no part of a line: (position behind it, the character or ""). CR LF counts once."""
+        if self._after_cr and text[start : start + 1] == "\n":
+            self._after_cr = False
+            start += 1
+        char = text[start : start + 1]
+        if char:
+            self._after_cr = char == "\r"
+        return start + len(char), char
+
     def feed(self, text: str, start: int = 0) -> tuple[int, Event | None]:
         """Take characters from `start` on until an event; (position behind the last one taken, event).
 

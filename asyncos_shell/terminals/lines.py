@@ -23,6 +23,8 @@ from commands.dialog import EndOfInput, Interrupted
 
 TYPE_AHEAD = 2 * 1024 * 1024
 """characters of input that are kept before the wire is told to wait"""
+DEFAULT_ROWS = 24
+"""of a screen that does not say how high it is"""
 SLOW = 256 * 1024
 """octets of output that may wait for the client when the next question is asked"""
 LOST = 64 * 1024 * 1024
@@ -63,6 +65,9 @@ class LineTerminal:
     """called for all input that arrives"""
     line_ends: int = 2
     """line ends since the last other output; 2 = below a blank line, or nothing was written yet"""
+    rows: int = 0
+    """height of the screen, 0 = unknown"""
+    paging: bool = True
     _decoder: codecs.IncrementalDecoder = field(factory=lambda: codecs.getincrementaldecoder("utf-8")("surrogateescape"))
     _input: str = ""
     _position: int = 0
@@ -77,6 +82,10 @@ class LineTerminal:
     _after_cr: bool = False
     _output: list[str] = field(factory=list)
     _flushing: bool = False
+
+    @property
+    def page_rows(self) -> int:
+        return (self.rows or DEFAULT_ROWS) if self.paging and self.keyboard and self.echo else 0
 
     # -- from the wire --------------------------------------------------------------------------------------------
 
@@ -178,6 +187,25 @@ class LineTerminal:
                     return self._last_line()
                 self._more.clear()
                 self.flush()
+                await self._more.wait()
+        finally:
+            self._reading = False
+            self._interrupted = False
+
+    async def read_key(self) -> None:
+        await self.drained()
+        self._reading = True
+        try:
+            while True:
+                self._position, char = self.editor.key(self._input, self._position)
+                self._hold()
+                if char == CTRL_C or self._interrupted:
+                    raise Interrupted
+                if char:
+                    return
+                if self._ended:
+                    raise EndOfInput
+                self._more.clear()
                 await self._more.wait()
         finally:
             self._reading = False

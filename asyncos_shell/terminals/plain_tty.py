@@ -8,7 +8,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from asyncos_shell.keys import columns, keys
+from asyncos_shell.keys import keys, screen_size
 from asyncos_shell.terminals.editor import LineEditor, moves_up
 from asyncos_shell.terminals.stream import StreamTerminal
 
@@ -16,15 +16,17 @@ from asyncos_shell.terminals.stream import StreamTerminal
 @contextmanager
 def plain_terminal(source: int, sink: int, *, keyboard: bool) -> Iterator[StreamTerminal]:
     """A terminal on a local tty. `keyboard` False: it only answers the questions of a line given with `-c`."""
-    editor = LineEditor(columns=columns(source), moves_up=moves_up(os.environ.get("TERM", "")))
+    columns, rows = screen_size(source)
+    editor = LineEditor(columns=columns, moves_up=moves_up(os.environ.get("TERM", "")))
     loop = asyncio.get_running_loop()
-
-    def resized() -> None:
-        editor.columns = columns(source)
-
     with keys(source):
+        terminal = StreamTerminal(source, sink, keyboard=keyboard, echo=True, editor=editor, rows=rows)
+
+        def resized() -> None:
+            editor.columns, terminal.rows = screen_size(source)
+
         loop.add_signal_handler(signal.SIGWINCH, resized)
         try:
-            yield StreamTerminal(source, sink, keyboard=keyboard, echo=True, editor=editor)
+            yield terminal
         finally:
             loop.remove_signal_handler(signal.SIGWINCH)

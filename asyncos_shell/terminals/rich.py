@@ -6,6 +6,8 @@ The texts are those of every other terminal; only the line being typed is drawn 
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import signal
 import sys
 from collections import deque
@@ -19,6 +21,7 @@ from prompt_toolkit.history import DummyHistory, InMemoryHistory
 from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
 from prompt_toolkit.patch_stdout import patch_stdout
 
+from asyncos_shell.keys import keys
 from commands.dialog import EndOfInput, Interrupted
 
 
@@ -48,6 +51,7 @@ class RichTerminal:
     """Terminal of `commands.dialog` for a person at the local terminal."""
 
     keyboard = True
+    paging = True
 
     def __init__(self) -> None:
         self.on_interrupt: Callable[[], None] | None = None
@@ -90,6 +94,29 @@ class RichTerminal:
         line, *more = text.removesuffix("\n").split("\n")
         self._pasted.extend(more)
         return line
+
+    @property
+    def page_rows(self) -> int:
+        return shutil.get_terminal_size().lines if self.paging else 0
+
+    async def read_key(self) -> None:
+        await self.drained()
+        loop = asyncio.get_running_loop()
+        pressed = asyncio.Event()
+        stdin = sys.stdin.fileno()
+        with keys(stdin):
+            loop.add_reader(stdin, pressed.set)
+            try:
+                await pressed.wait()
+            finally:
+                loop.remove_reader(stdin)
+            key = os.read(stdin, 1)
+        if self.on_input:
+            self.on_input()
+        if key == b"\x03":
+            raise Interrupted
+        if not key:
+            raise EndOfInput
 
     def interrupt(self) -> None:
         """Ctrl-C while a command runs."""

@@ -26,7 +26,7 @@ class SshChannel(asyncssh.SSHServerSession[bytes]):
         self._started = started
         self._channel: asyncssh.SSHServerChannel[bytes]
         self._term: str | None = None
-        self._columns = 0
+        self._columns = self._rows = 0
         self._task: asyncio.Task[int] | None = None
         self._early: list[bytes] = []
         """input that came before somebody took it"""
@@ -44,13 +44,13 @@ class SshChannel(asyncssh.SSHServerSession[bytes]):
 
     def pty_requested(self, term_type: str, term_size: tuple[int, int, int, int], term_modes: object) -> bool:
         self._term = term_type
-        self._columns = term_size[0]
+        self._columns, self._rows = term_size[:2]
         return True
 
     def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
-        self._columns = width
+        self._columns, self._rows = width, height
         if self._task is not None:
-            self.terminal.editor.columns = min(width, WIDEST)
+            self.terminal.editor.columns, self.terminal.rows = min(width, WIDEST), height
 
     def shell_requested(self) -> bool:
         return True
@@ -65,7 +65,7 @@ class SshChannel(asyncssh.SSHServerSession[bytes]):
     def session_started(self) -> None:
         person = self._term is not None and self.command is None
         editor = LineEditor(columns=min(self._columns, WIDEST), moves_up=moves_up(self._term or ""))
-        self.terminal = LineTerminal(self, keyboard=person, echo=person, crlf=self._term is not None, editor=editor)
+        self.terminal = LineTerminal(self, keyboard=person, echo=person, crlf=self._term is not None, editor=editor, rows=self._rows)
         self._task = asyncio.get_running_loop().create_task(self._serve())
         self._started(self._task)
 

@@ -22,9 +22,11 @@ CHUNK = 64 * 1024
 class StreamTerminal(LineTerminal):
     """A terminal on two file descriptors."""
 
-    def __init__(self, source: int, sink: int, *, keyboard: bool = False, echo: bool = False, editor: LineEditor | None = None) -> None:
+    def __init__(
+        self, source: int, sink: int, *, keyboard: bool = False, echo: bool = False, editor: LineEditor | None = None, rows: int = 0
+    ) -> None:
         wire = _Descriptors(source, sink)
-        super().__init__(wire, keyboard=keyboard, echo=echo, editor=editor or LineEditor())
+        super().__init__(wire, keyboard=keyboard, echo=echo, editor=editor or LineEditor(), rows=rows)
         self._descriptors = wire
         wire.start(self)
 

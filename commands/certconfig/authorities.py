@@ -181,7 +181,7 @@ async def _choose(talk: Conversation, session: Session, verb: str) -> str:
 
 @custom.operation("PRINT", "Print the list of custom certificates")
 async def print_custom(talk: Conversation, session: Session) -> None:
-    talk.show(custom_listing(session))
+    await talk.page(custom_listing(session))
 
 
 @custom.operation("CHECK_CA_FLAG", "Check CA flag in uploaded custom CA certs", when=_has_custom)
@@ -201,7 +201,7 @@ async def export_system(talk: Conversation, session: Session) -> None:
 
 @system.operation("PRINT", "Print the list of system certificates")
 async def print_system(talk: Conversation, session: Session) -> None:
-    talk.show(system_listing(session))
+    await talk.page(system_listing(session))
 
 
 @system.operation("UPDATE", "Update the Cisco Trusted Root Certificate Bundle now")

@@ -68,10 +68,10 @@ async def batch(talk: Conversation, session: Session, args: Arguments) -> None:
             await certificate.delete(talk.answering({"name": profile.name}), session)
         case "list":
             args.end()
-            talk.show(certificate_table(session))
+            await talk.page(certificate_table(session))
         case "print":
             args.end()
-            talk.show(certificates_text(session))
+            await talk.page(certificates_text(session))
         case "chaincheck":
             on = args.operation("on", "off") == "on"
             args.end()
@@ -190,7 +190,7 @@ async def _custom(talk: Conversation, session: Session, args: Arguments) -> None
             await authorities.disable_custom(talk.answering({}), session)
         case "print":
             args.end()
-            talk.show(authorities.custom_listing(session))
+            await talk.page(authorities.custom_listing(session))
         case "check_ca_flag":
             args.end()
             await authorities.check_ca_flag(talk, session)
@@ -217,7 +217,7 @@ async def _custom(talk: Conversation, session: Session, args: Arguments) -> None
         case "detail":
             number = args.word("n")
             args.end()
-            talk.show(authority_details(session, _numbered(pems, number)))
+            await talk.page(authority_details(session, _numbered(pems, number)))
 
 
 async def _system(talk: Conversation, session: Session, args: Arguments) -> None:
@@ -230,7 +230,7 @@ async def _system(talk: Conversation, session: Session, args: Arguments) -> None
             await authorities.disable_system(talk.answering({}), session)
         case "print":
             args.end()
-            talk.show(authorities.system_listing(session))
+            await talk.page(authorities.system_listing(session))
         case "update":
             args.end()
             await authorities.update_system(talk.answering({}), session)
@@ -241,7 +241,7 @@ async def _system(talk: Conversation, session: Session, args: Arguments) -> None
         case "detail":
             number = args.word("n")
             args.end()
-            talk.show(authority_details(session, _numbered(authorities.system_pems(session), number)))
+            await talk.page(authority_details(session, _numbered(authorities.system_pems(session), number)))
 
 
 def _numbered(pems: tuple[str, ...] | list[str], number: str) -> str:

@@ -92,4 +92,4 @@ async def delete(talk: Conversation, session: Session) -> None:
 
 @menu.operation("PRINT", "View certificates assigned to services")
 async def print_(talk: Conversation, session: Session) -> None:
-    talk.show(certificates_text(session))
+    await talk.page(certificates_text(session))

@@ -179,7 +179,7 @@ def _report(talk: Conversation, download: Download) -> None:
 
 @menu.operation("PRINT", "Display the CRL sources.", when=_any)
 async def print_(talk: Conversation, session: Session) -> None:
-    talk.show(details(session))
+    await talk.page(details(session))
 
 
 @menu.operation("SETUP", "Configure CRL checking.")

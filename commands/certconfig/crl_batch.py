@@ -43,7 +43,7 @@ async def crl_batch(talk: Conversation, session: Session, args: Arguments) -> No
             await crl.setup(talk.answering(answers), session)
         case "print":
             args.end()
-            talk.show(crl.details(session))
+            await talk.page(crl.details(session))
 
 
 def _schedule(options: dict[str, str]) -> dict[str, str]:

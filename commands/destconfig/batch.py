@@ -84,7 +84,7 @@ async def batch(talk: Conversation, session: Session, args: Arguments) -> None:
             await _answer(operations.delete, talk, session, args, "domain")
         case "list":
             args.end()
-            talk.show(list_text(config))
+            await talk.page(list_text(config))
         case "detail":
             await _answer(operations.detail, talk, session, args, "domain")
         case "clear":

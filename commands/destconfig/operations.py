@@ -76,7 +76,7 @@ async def default(talk: Conversation, session: Session) -> None:
 
 @menu.operation("LIST", "Display a summary list of all entries.")
 async def show_list(talk: Conversation, session: Session) -> None:
-    talk.show(list_text(session.draft.config))
+    await talk.page(list_text(session.draft.config))
 
 
 @menu.operation("PRINT", "Display a summary list of all entries.", listed=False)
@@ -89,13 +89,13 @@ async def detail(talk: Conversation, session: Session) -> None:
     config = session.draft.config
     known = existing_domain(config)
     if not talk.batch:
-        talk.show(list_text(config))
+        await talk.page(list_text(config))
     domain = await talk.select(
         "Enter the domain name to view, or enter DEFAULT to view details for the default, or enter ALL to view details for all:",
         lambda answer: ALL if answer.upper() == ALL else known(answer),
         key="domain",
     )
-    talk.show(detail_all_text(config) if domain == ALL else detail_text(config, domain))
+    await talk.page(detail_all_text(config) if domain == ALL else detail_text(config, domain))
 
 
 @menu.operation("CLEAR", "Remove all entries.", when=has_entries)

@@ -148,7 +148,7 @@ async def default(talk: Conversation, edited: EditedListener) -> None:
 
 @menu.operation("PRINT", "Display the table.")
 async def print_(talk: Conversation, edited: EditedListener) -> None:
-    talk.show(table_text(edited.listener))
+    await talk.page(table_text(edited.listener))
 
 
 def table_text(listener: Listener) -> str:

@@ -146,7 +146,7 @@ async def delete(talk: Conversation, edited: EditedListener) -> None:
 
 @menu.operation("PRINT", "Display the table.")
 async def print_(talk: Conversation, edited: EditedListener) -> None:
-    talk.show(recipient_access_text(edited.listener.rat))
+    await talk.page(recipient_access_text(edited.listener.rat))
 
 
 @menu.operation("IMPORT", "Import a table from a file.")

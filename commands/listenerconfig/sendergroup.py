@@ -106,7 +106,7 @@ async def policy(talk: Conversation, edited: EditedGroup) -> None:
 
 @menu.operation("PRINT", "Display the current definition.")
 async def print_(talk: Conversation, edited: EditedGroup) -> None:
-    talk.show(definition(edited.group))
+    await talk.page(definition(edited.group))
 
 
 def definition(group: SenderGroup) -> str:

@@ -25,6 +25,11 @@ def test_the_commands_of_this_product() -> None:
     assert [command.name for command in COMMANDS] == NAMES.split()
 
 
+def test_one_command_is_understood_and_not_listed() -> None:
+    assert catalog().find("setttymode") is not None
+    assert not absent("setttymode")
+
+
 @pytest.mark.parametrize(
     ("alias", "name"),
     [

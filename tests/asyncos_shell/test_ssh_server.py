@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from asyncos_shell.host_keys import first_key, second_key
 from asyncos_shell.shell import Shell
 from asyncos_shell.terminals.lines import LineTerminal
 from commands import exit as exit_command
-from commands import passphrase, sethostname, sshconfig, version, who
+from commands import passphrase, sethostname, setttymode, sshconfig, version, who
 from commands.dialog import Conversation
 from commands.help import help_command
 from commands.registry import Command, Registry
@@ -47,6 +48,10 @@ async def ask(talk: Conversation, session: Session) -> None:
     talk.say(f"You said: {await talk.ask('Say something:', str, key='text')}")
 
 
+async def listing(talk: Conversation, session: Session) -> None:
+    await talk.page("\n".join(f"row {number}" for number in range(50)))
+
+
 async def fault(talk: Conversation, session: Session) -> None:
     raise ZeroDivisionError("a bug")
 
@@ -63,6 +68,8 @@ def make_registry() -> Registry:
             Command("flood", "Says much.", dialog=flood),
             Command("wait", "Waits.", dialog=wait_for_ever),
             Command("ask", "Asks.", dialog=ask),
+            Command("listing", "Lists 50 rows.", dialog=listing),
+            setttymode.COMMAND,
             Command("fault", "Has a bug.", dialog=fault),
             Command("secret", "Asks for a secret.", dialog=secret),
             sethostname.COMMAND,
@@ -364,6 +371,65 @@ async def test_nothing_else_is_served(service: Service) -> None:
             await connection.start_sftp_client()
         with pytest.raises(asyncssh.ChannelOpenError):
             await connection.create_process(subsystem="netconf")
+
+
+# -- the pager ------------------------------------------------------------------------------------------------------
+
+MORE = b"-Press Any Key For More-"
+ERASED = b"\r" + b" " * 24 + b"\r"
+
+
+def row_numbers(output: bytes) -> list[int]:
+    return [int(row) for row in re.findall(rb"row (\d+)\r\n", output)]
+
+
+@pytest.mark.parametrize(("height", "page"), [(24, 23), (0, 23), (11, 10), (51, 50), (2**31, 50)])
+async def test_a_listing_stops_at_the_last_row_of_the_screen(service: Service, height: int, page: int) -> None:
+    async with service.connected() as connection:
+        process = await connection.create_process(term_type="vt100", term_size=(80, height), encoding=None)
+        await until_output(process, PROMPT)
+        process.stdin.write(b"listing\r\n")
+        first = await until_output(process, MORE if page < 50 else PROMPT)
+        assert row_numbers(first) == list(range(page))
+        shown = first
+        for key in (b" ", b"\r\n", b"x", b"\r", b"q")[: (50 - 1) // page]:
+            process.stdin.write(key)
+            after = await until_output(process, MORE if len(row_numbers(shown)) + page < 50 else PROMPT)
+            assert after.startswith(ERASED)
+            shown += after
+        assert row_numbers(shown) == list(range(50))
+        assert shown.endswith(b"row 49\r\n\r\n" + PROMPT)
+
+
+async def test_ctrl_c_drops_the_rest_and_setttymode_switches_it_off(service: Service) -> None:
+    async with service.connected() as connection:
+        process = await shell(connection)
+        await until_output(process, PROMPT)
+        process.stdin.write(b"listing\r")
+        await until_output(process, MORE)
+        process.stdin.write(b"\x03")
+        assert await until_output(process, PROMPT) == ERASED + b"\r\n" + PROMPT
+        for mode, end in ((b"0", PROMPT), (b"1", MORE), (b"0 1", PROMPT)):
+            process.stdin.write(b"setttymode " + mode + b"\r")
+            await until_output(process, PROMPT)
+            process.stdin.write(b"listing\r")
+            await until_output(process, end)
+            if end == MORE:
+                process.stdin.write(b"\x03")
+                await until_output(process, PROMPT)
+
+
+@pytest.mark.parametrize("term", ["vt100", None])
+async def test_an_exec_request_and_a_shell_without_pty_have_no_pager(service: Service, term: str | None) -> None:
+    async with service.connected() as connection:
+        done = await connection.run("listing", term_type=term, term_size=(80, 5) if term else None, encoding=None)
+        assert done.exit_status == 0 and isinstance(done.stdout, bytes)
+        assert done.stdout.count(b"row ") == 50 and MORE not in done.stdout
+        if term is None:
+            process = await shell(connection, None)
+            process.stdin.write(b"listing\nexit\n")
+            output, _ = await finished(process)
+            assert output.count(b"row ") == 50 and MORE not in output
 
 
 # -- many, lost and stuck sessions ----------------------------------------------------------------------------------

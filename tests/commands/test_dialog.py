@@ -216,3 +216,32 @@ async def test_yes_no_or_default(default: bool | None, prompt: str, answer: str,
     assert await Conversation(terminal).decide("Really?", key="k", default=default, shown="Default") is value
     question = f"Really? (Yes/No/Default) [{prompt}]> "
     assert terminal.screen == f"{question}perhaps\nPlease answer Yes, No or Default.\n\n{question}{answer}\n"
+
+
+MORE = "-Press Any Key For More-"
+ERASED = f"{MORE}\r{' ' * 24}\r"
+
+
+@pytest.mark.parametrize(
+    ("count", "rows", "keys", "shown"),
+    [
+        (3, 0, [], "1\n2\n3\n"),
+        (3, 4, [], "1\n2\n3\n"),
+        (3, 3, [" "], f"1\n2\n{ERASED}3\n"),
+        (5, 3, ["a", "\r"], f"1\n2\n{ERASED}3\n4\n{ERASED}5\n"),
+        (5, 3, ["a", CTRL_C], f"1\n2\n{ERASED}3\n4\n{ERASED}"),
+        (2, 2, [" "], f"1\n{ERASED}2\n"),
+        (3, 1, [], "1\n2\n3\n"),
+    ],
+)
+async def test_long_output_stops_after_each_screenful(count: int, rows: int, keys: list[str], shown: str) -> None:
+    terminal = ScriptedTerminal(keys, rows=rows)
+    await Conversation(terminal).page("\n".join(str(number) for number in range(1, count + 1)))
+    assert terminal.screen == shown and not terminal.answers
+
+
+async def test_the_end_of_input_ends_a_page_too() -> None:
+    terminal = ScriptedTerminal([], rows=2)
+    with pytest.raises(EndOfInput):
+        await Conversation(terminal).page("1\n2")
+    assert terminal.screen == f"1\n{ERASED}"

@@ -55,7 +55,7 @@ REFUSED = [
     ("grep ( mail_logs", "That value is not a valid regular expression."),
     (f"grep {'x' * 1001} mail_logs", "That value is not a valid regular expression."),
     ("grep mail_logs", "Invalid arguments when processing grep:\nMissing argument: <log>."),
-    ("grep -p x mail_logs", "Invalid arguments when processing grep:\nUnknown option.\n: '-p'"),
+    ("grep -q x mail_logs", "Invalid arguments when processing grep:\nUnknown option.\n: '-q'"),
     ("grep x mail_logs -e", "Invalid arguments when processing grep:\nMissing argument: <regex>."),
     ("grep -C x y mail_logs", "The value must be an integer from 0 to 1000."),
     ("findevent -t x nosuch", 'There is no log named "nosuch".'),
@@ -75,7 +75,7 @@ async def test_batch_lines_that_fail(place: Place) -> None:
 
 
 async def test_grep_by_dialog(place: Place) -> None:
-    shown = await place.person().type("grep", "mail_logs", "(", "invoice", "", "", "")
+    shown = await place.person().type("grep", "mail_logs", "(", "invoice", "", "", "", "y")
     assert shown.startswith('Currently configured logs:\n1. "authentication" Type: "Authentication Logs" Retrieval: Manual Download\n')
     questions = (
         "Enter the number of the log you wish to grep.\n[]> mail_logs\n",
@@ -84,6 +84,7 @@ async def test_grep_by_dialog(place: Place) -> None:
         "Do you want this search to be case insensitive? [Y]> \n",
         "Do you want to search for non-matching lines? [N]> \n",
         "Do you want to tail the logs? [N]> \n",
+        "Do you want to paginate the output? [N]> y\n",
     )
     rest = "\n".join(questions)
     assert rest in shown

@@ -20,7 +20,9 @@ class ScriptedTerminal:
     `screen` looks like a terminal: what was typed stands behind its prompt, hidden answers do not.
     """
 
-    def __init__(self, answers: Sequence[str] = (), *, keyboard: bool = False) -> None:
+    def __init__(self, answers: Sequence[str] = (), *, keyboard: bool = False, rows: int = 0) -> None:
+        self.paging = True
+        self.rows = rows
         self.answers = list(answers)
         self.keyboard = keyboard
         self.screen = ""
@@ -37,6 +39,16 @@ class ScriptedTerminal:
             raise Interrupted
         self.screen += ("" if hidden else answer) + "\n"
         return answer
+
+    @property
+    def page_rows(self) -> int:
+        return self.rows if self.paging else 0
+
+    async def read_key(self) -> None:
+        if not self.answers:
+            raise EndOfInput
+        if self.answers.pop(0) == CTRL_C:
+            raise Interrupted
 
     def write(self, text: str) -> None:
         self.screen += text
