@@ -162,11 +162,10 @@ class DeliveryAgent:
         destination = self._domains.get(domain)
         return (0, 0) if destination is None else (destination.open, self._slots.waiting(domain))
 
-    def reset_limits(self, domain: str | None = None) -> None:
-        """Begin the recipient windows of one domain, or of all, anew (`delivernow`)."""
-        for name, destination in self._domains.items():
-            if domain in (None, name):
-                destination.windows.clear()
+    def reset_limits(self) -> None:
+        """Begin the recipient windows of all domains anew (`delivernow` for all)."""
+        for destination in self._domains.values():
+            destination.windows.clear()
 
     # -- for the destinations -------------------------------------------------------------------------------------------
 

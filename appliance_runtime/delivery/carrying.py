@@ -81,15 +81,19 @@ async def carry(
             await postpone(agent, message, message.recipients, agent.clock.now() + READ_AGAIN)
             return ()
     rest: Sequence[QueuedRecipient] = message.recipients
-    granted, until = windows.take(attempt.settings, connection.target.address, len(rest), agent.clock.now())
-    if granted < len(rest) and until is not None:
-        await postpone(agent, message, rest[granted:], until)
-        rest = rest[:granted]
+    settings, address = attempt.settings, connection.target.address
     while rest and fresh():
         now = rest[:MAX_RECIPIENTS]
+        granted, until = windows.take(settings, address, len(now), agent.clock.now())
+        if granted < len(now) and until is not None:
+            await postpone(agent, message, rest[granted:], until)
+            rest = now = now[:granted]
+            if not now:
+                break
         agent.logs.event("mid.delivery_start", dcid=connection.dcid, mid=message.mid, rids=[one.rid for one in now])
         possible = agent.live().config.delivery.possible_delivery
         outcome = await send(connection, message.sender, now, body, possible=possible)
+        windows.give_back(settings, address, len(now) - outcome.named)
         await _record(agent, attempt, connection, message, outcome, body, records)
         if outcome.lost is not None:
             decided = {*outcome.delivered, *outcome.failed}

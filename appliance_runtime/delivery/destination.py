@@ -165,7 +165,7 @@ class DestinationDelivery:
         if not self.tasks:
             self._attempt = None
             self.agent.at_rest(self)
-            if not self.windows.any:
+            if not self.windows.under_way(self.agent.clock.now()):
                 self.agent.forget(self)
 
     def leave_to_others(self, batch: Batch) -> None:

@@ -106,6 +106,7 @@ async def remove(agent: DeliveryAgent, mid: int) -> bool:
 
 
 def deliver_now(agent: DeliveryAgent, domain: str | None) -> None:
-    """Have everything that waits for a domain, or for all (None), tried at once."""
-    agent.reset_limits(domain)
+    """Have everything that waits for a domain, or for all (None), tried at once. For all, recipient windows begin anew."""
+    if domain is None:
+        agent.reset_limits()
     agent.queue.deliver_now(domain)

@@ -122,6 +122,14 @@ class Windows:
         window.used += granted
         return granted, window.ends
 
+    def give_back(self, settings: Destination, address: str, unnamed: int) -> None:
+        """So many of those granted were not named after all; a window in which none was has not begun."""
+        window = self._open.get(_key(settings, address))
+        if window is not None and unnamed:
+            window.used = max(0, window.used - unnamed)
+            if not window.used:
+                del self._open[_key(settings, address)]
+
     def full(self, settings: Destination, address: str, now: datetime) -> datetime | None:
         """When the next recipient may be named, if none may now."""
         if settings.recipient_limit is None or settings.recipient_minutes is None:
@@ -131,9 +139,9 @@ class Windows:
             return now + timedelta(minutes=settings.recipient_minutes) if settings.recipient_limit == 0 else None
         return window.ends if window.used >= settings.recipient_limit else None
 
-    @property
-    def any(self) -> bool:
-        """Something is remembered."""
+    def under_way(self, now: datetime) -> bool:
+        """A window has not ended yet."""
+        self._open = {key: window for key, window in self._open.items() if now < window.ends}
         return bool(self._open)
 
 

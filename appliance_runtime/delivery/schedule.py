@@ -13,6 +13,7 @@ from appliance_state.model.destinations import Destination
 
 LONGEST_DOUBLING = 20
 """2^20 seconds are more than any maximum"""
+SECOND = timedelta(seconds=1)
 DEFAULT_ADDRESS = ""
 """an alternate address that is the one of `Default`"""
 _INHERITED = ("send_bounces", "use_dsn_bounce_format", "use_bounce_response_code", "send_warnings")
@@ -30,8 +31,8 @@ def exhausted(profile: BounceProfile, failures: int) -> bool:
 
 
 def too_old(profile: BounceProfile, received: datetime, now: datetime) -> bool:
-    """Whether an attempt that becomes due now is a hard bounce instead."""
-    return (now - received).total_seconds() > profile.max_queue_lifetime
+    """Whether an attempt that becomes due now is a hard bounce instead. In whole seconds, as all times of retries."""
+    return (now - received) // SECOND > profile.max_queue_lifetime
 
 
 def effective_profile(config: Config, settings: Destination, of_message: str) -> BounceProfile:

@@ -33,6 +33,8 @@ class Outcome:
 
     delivered: list[int] = field(factory=list)
     failed: dict[int, Failure] = field(factory=dict)
+    named: int = 0
+    """RCPT commands that were sent"""
     reply: Reply | None = None
     """the final one"""
     possible: bool = False
@@ -71,6 +73,7 @@ def _transact(
         return
     taken: list[QueuedRecipient] = []
     for position, one in enumerate(recipients):
+        outcome.named += 1
         reply = yield _line(f"RCPT TO:<{one.address}>"), smtp.ENVELOPE
         if reply.good:
             taken.append(one)

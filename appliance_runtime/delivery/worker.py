@@ -76,7 +76,7 @@ class Worker:
         agent, destination, settings = self._agent, self._destination, attempt.settings
         lost: tuple[Failure, int] | None = None
         busy_rank: int | None = None
-        until: datetime | None = None
+        waits: list[datetime | None] = []
         walk = candidates(
             destination.domain,
             attempt.route,
@@ -103,7 +103,8 @@ class Worker:
                     if attempt.failed_at(step):
                         continue
                     if (held := destination.held(step, settings)) is not None:
-                        busy_rank, until = step.host.rank, held[0]
+                        busy_rank = step.host.rank
+                        waits += held
                         continue
                     if agent.live().generation != attempt.snapshot.generation:
                         return
@@ -118,18 +119,18 @@ class Worker:
         except HardFailure as hard:
             await destination.fail(self, attempt, self._taken(), hard.failure, 0)
             return
-        await self._unserved(attempt, lost, until, busy=busy_rank is not None)
+        await self._unserved(attempt, lost, waits)
 
-    async def _unserved(self, attempt: Attempt, lost: tuple[Failure, int] | None, until: datetime | None, *, busy: bool) -> None:
-        """No host is left."""
+    async def _unserved(self, attempt: Attempt, lost: tuple[Failure, int] | None, waits: list[datetime | None]) -> None:
+        """No host is left. `waits`: until when a limit keeps mail from an address, None = until a connection to it has ended."""
         destination = self._destination
         if lost is not None:
             message = self.batch.pop(0)
             failures = {recipient.rid: lost[0] for recipient in message.recipients}
             await self._agent.results.failed(message, failures, lost[1], attempt.settings)
-        elif busy and until is not None:
-            await destination.postpone(self._taken(), until)
-        elif busy or destination.connected:
+        elif waits and None not in waits:
+            await destination.postpone(self._taken(), min(until for until in waits if until is not None))
+        elif waits or destination.connected:
             self._superfluous = True
             destination.leave_to_others(self._taken())
         else:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from appliance_runtime.delivery.intervention import deliver_now
 from appliance_state.model.bounces import BounceProfile
 from appliance_state.model.destinations import LimitType
 from appliance_state.model.interfaces import Interface, InterfaceGroup
@@ -542,6 +543,62 @@ async def test_recipients_per_minutes(rig: Rig) -> None:
     assert first and rig.queue.active_recipients == 0
 
 
+async def test_recipients_per_minutes_and_address(rig: Rig) -> None:
+    """With a limit by address the other one of equal preference takes what the first may not; then mail waits for the earliest."""
+    peers = [await rig.peer(f"mx{n}.d.test", f"127.0.10.5{n}", domain="d.test") for n in range(2)]
+    rig.destination("d.test", recipient_limit=1, recipient_minutes=5, limit_type=LimitType.MXIP, max_messages_per_connection=1)
+    await rig.send("a@d.test")
+    await rig.idle()
+    await rig.clock.advance(60)
+    for name in "bc":
+        await rig.send(f"{name}@d.test")
+        await rig.idle()
+    assert [len(peer.messages) for peer in peers] == [1, 1]
+    assert rig.lines("pending till") == ["Message 3 to RID [0] pending till Fri Mar  6 09:05:00 2026"]
+    await rig.advance(240)
+    assert sum(len(peer.messages) for peer in peers) == 3
+    assert not rig.lines("Delayed")
+
+
+async def test_recipients_that_were_never_named_do_not_count(rig: Rig) -> None:
+    """The first host goes away at the first of two recipients, so one counts there and two at the next host."""
+    peer = await rig.peer("mx1.d.test", "127.0.10.11", domain="d.test", rcpt_replies={"x@d.test": ""})
+    spare = await rig.peer("mx2.d.test", "127.0.10.12", domain="d.test", preference=20)
+    rig.destination("d.test", recipient_limit=3, recipient_minutes=5)
+    await rig.send("x@d.test", "b@d.test")
+    await rig.idle()
+    assert peer.messages == []
+    assert [message.recipients for message in spare.messages] == [("x@d.test", "b@d.test")]
+
+
+async def test_host_limit_counts_over_all_addresses(rig: Rig) -> None:
+    peers = [await rig.peer(f"mx{n}.d.test", f"127.0.10.5{n}", domain="d.test") for n in range(3)]
+    rig.destination(max_messages_per_connection=1, max_host_concurrency=2)
+    await asyncio.gather(*(rig.send(f"{n}@d.test") for n in range(12)))
+    await rig.until(lambda: sum(len(peer.messages) for peer in peers) == 12)
+    await rig.idle()
+    open_now, most = 0, 0
+    for line in rig.logs.lines:
+        open_now += line.startswith("New SMTP DCID") - line.endswith(" close")
+        most = max(most, open_now)
+    assert most == 2
+
+
+async def test_a_changed_profile_counts_from_the_next_due_time(rig: Rig) -> None:
+    await rig.peer("mx1.d.test", "127.0.10.11", domain="d.test", behaviour="tempfail-451")
+    rig.destination("d.test", bounce_profile="short")
+    profiles = rig.snapshot.config.bounce_profiles
+    rig.commit(bounce_profiles=profiles.put(BounceProfile(name="short", initial_retry=60, max_retry_time=60)))
+    await rig.send(sender="")
+    await rig.idle()
+    rig.commit(bounce_profiles=profiles.put(BounceProfile(name="short", initial_retry=600, max_retry_time=600)))
+    await rig.advance(60)
+    assert rig.lines("pending till") == [
+        "Message 1 to RID [0] pending till Fri Mar  6 09:01:00 2026",
+        "Message 1 to RID [0] pending till Fri Mar  6 09:11:00 2026",
+    ]
+
+
 async def test_limit_of_no_recipients_holds_everything(rig: Rig) -> None:
     peer = await rig.peer("mx1.d.test", "127.0.10.11", domain="d.test")
     rig.destination("d.test", recipient_limit=0, recipient_minutes=1)
@@ -560,8 +617,10 @@ async def test_deliver_now_begins_the_window_anew(rig: Rig) -> None:
     await rig.send()
     await rig.send()
     await rig.idle()
-    rig.agent.reset_limits("d.test")
-    rig.queue.deliver_now("d.test")
+    deliver_now(rig.agent, "d.test")
+    await rig.idle()
+    assert len(peer.messages) == 1, "that of one domain does not lift its limit"
+    deliver_now(rig.agent, None)
     await rig.idle()
     assert len(peer.messages) == 2
 

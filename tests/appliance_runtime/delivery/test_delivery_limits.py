@@ -105,6 +105,17 @@ def test_window_begins_with_its_first_recipient() -> None:
     assert windows.take(settings, "a", 9, ends + timedelta(minutes=7)) == (3, ends + timedelta(minutes=12))
 
 
+def test_who_was_not_named_does_not_count() -> None:
+    windows, settings = Windows(), limited(3)
+    windows.take(settings, "a", 3, NOW)
+    windows.give_back(settings, "a", 2)
+    assert windows.take(settings, "a", 9, NOW)[0] == 2
+    windows.give_back(settings, "a", 3)
+    assert not windows.under_way(NOW), "a window begins with its first recipient"
+    assert windows.take(settings, "a", 1, NOW + timedelta(minutes=1)) == (1, NOW + timedelta(minutes=6))
+    assert windows.under_way(NOW + timedelta(minutes=5)) and not windows.under_way(NOW + timedelta(minutes=6))
+
+
 def test_windows_per_address() -> None:
     windows, settings = Windows(), limited(1, limit_type=LimitType.MXIP)
     assert windows.take(settings, "a", 1, NOW)[0] == 1

@@ -38,8 +38,11 @@ def test_number_of_retries(retries: int, failures: int, expected: bool) -> None:
     assert exhausted(BounceProfile(name="x", max_retries=retries), failures) is expected
 
 
-@pytest.mark.parametrize(("lifetime", "age", "expected"), [(100, 100, False), (100, 101, True), (0, 0, False), (0, 1, True)])
-def test_age(lifetime: int, age: int, expected: bool) -> None:
+@pytest.mark.parametrize(
+    ("lifetime", "age", "expected"),
+    [(100, 100, False), (100, 100.9, False), (100, 101, True), (0, 0, False), (0, 0.5, False), (0, 1, True)],
+)
+def test_age(lifetime: int, age: float, expected: bool) -> None:
     assert too_old(BounceProfile(name="x", max_queue_lifetime=lifetime), NOW, NOW + timedelta(seconds=age)) is expected
 
 
