@@ -43,12 +43,12 @@ def person(**options: Any) -> tuple[LineTerminal, MemoryWire]:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop run until something is so."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.001)
 
 
 async def soon(work: Awaitable[Any]) -> Any:
     """The result of work that must not hang."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         return await work

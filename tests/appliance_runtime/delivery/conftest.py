@@ -151,7 +151,7 @@ class Rig:
         )
         return mid
 
-    async def until(self, condition: Callable[[], bool], what: str = "", limit: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], bool], what: str = "", limit: float = 30.0) -> None:
         try:
             async with asyncio.timeout(limit):
                 while not condition():

@@ -185,9 +185,9 @@ async def test_row_33_client_certificate_only_when_asked_for(rig: Rig, level: in
     asking = await rig.peer("mx1.d.test", "127.0.10.11", domain="d.test", client_anchors=[rig.root.pem])
     silent = await rig.peer("mx1.e.test", "127.0.10.12", domain="e.test")
     rig.level(level)
-    await rig.send("bob@d.test")
-    await rig.send("bob@e.test")
-    await rig.idle()
+    for recipient in ("bob@d.test", "bob@e.test"):  # one after the other: DCID 1 and 2
+        await rig.send(recipient)
+        await rig.idle()
     assert asking.visits[0].client_certificate == (None if cell == "C" else own.der[0])
     assert silent.visits[0].client_certificate is None
     assert [len(asking.messages), len(silent.messages)] == [1, 1]
