@@ -26,10 +26,13 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
         yield made
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """An RSA certificate, self-signed: any cipher can be used with it."""
-    return write(tmp_path, rsa_root("peer.test", now()).issue(now(), common_name="peer.test", dns_names=["peer.test"], rsa_bits=2048))
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate with an RSA key: any cipher can be used with it."""
+    return write(
+        tmp_path_factory.mktemp("peer"),
+        rsa_root("peer.test", now()).issue(now(), common_name="peer.test", dns_names=["peer.test"], rsa_bits=2048),
+    )
 
 
 def now() -> datetime:

@@ -92,7 +92,7 @@ class OpensslPeer:
             try:
                 await _pump(reader, inner_writer)
             finally:
-                await asyncio.wait([outward, plain], timeout=1)
+                # The client has closed the connection: nobody hears what may still be said.
                 for task in (outward, plain):
                     task.cancel()
                 await asyncio.gather(outward, plain, return_exceptions=True)
