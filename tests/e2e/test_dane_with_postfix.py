@@ -19,7 +19,7 @@ from asyncos_shell.lab.dns_server import LabDns
 from asyncos_shell.lab.peers import Peer
 from tests.support.dane_vectors import BAD, ROWS, World, declare_zones, publish, tlsa
 from tests.support.postfix_sender import Sent, sending_postfix
-from tests.support.unbound import unbound
+from tests.support.validators import unbound
 
 pytestmark = pytest.mark.e2e
 
