@@ -1,4 +1,4 @@
-"""One answer of a name server, read: the aliases in it, then records, absence, or the name to be asked for next. No sockets.
+"""One answer of a name server, read: the aliases in it, then records, absence, or the name to be asked for next.
 
 How much of it can be trusted is decided by the mode of dnsconfig: `unchecked` here (nobody asked, or DNSSEC is off),
 `trust_ad` here (the servers validate), or the appliance's own validation.
@@ -18,7 +18,7 @@ import dns.rrset
 from attrs import evolve, frozen
 from dns.rdatatype import RdataType
 
-from appliance_runtime.dns.answers import Absence, Failure, LookupFailed, Security
+from appliance_runtime.dns.answers import Absence, LookupFailed, Security
 from appliance_runtime.dns.names import text_of
 from appliance_runtime.dns.upstream import Upstream
 
@@ -79,11 +79,10 @@ def read(response: dns.message.Message, name: dns.name.Name, kind: RdataType, se
     absence: Absence = ""
     if records is not None:
         ttls.append(records.ttl)
-    else:
-        if response.rcode() == dns.rcode.NXDOMAIN:
-            absence = "NXDomain"
-        elif not aliases:
-            absence = "NoData"
+    elif response.rcode() == dns.rcode.NXDOMAIN:
+        absence = "NXDomain"
+    elif not aliases:
+        absence = "NoData"
     return Step(aliases=tuple(aliases), name=name, records=records, absence=absence, security=security, ttl=min(ttls, default=0))
 
 
@@ -116,5 +115,6 @@ async def trust_ad(upstream: Upstream, name: dns.name.Name, kind: RdataType) -> 
     return evolve(step, aliases=(evolve(step.aliases[0], security=own.security), *step.aliases[1:]))
 
 
-def bogus(name: dns.name.Name, kind: RdataType, reason: str, failure: Failure = "ServFail") -> LookupFailed:
-    return LookupFailed(text_of(name), kind.name, failure, security=Security.BOGUS, reason=reason)
+def bogus(name: dns.name.Name, kind: RdataType, reason: str) -> LookupFailed:
+    """In the log a bogus answer is one that a validating server would not have given."""
+    return LookupFailed(text_of(name), kind.name, "ServFail", security=Security.BOGUS, reason=reason)

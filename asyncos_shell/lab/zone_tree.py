@@ -30,7 +30,7 @@ Flaws = Callable[[dns.name.Name, RdataType], Flaw | None]
 
 @define
 class Composed:
-    """An answer in the making. `outside`: an alias leads to this name outside of the zones."""
+    """An answer in the making. `security`: of the weakest part so far."""
 
     answer: list[dns.rrset.RRset] = field(factory=list)
     authority: list[dns.rrset.RRset] = field(factory=list)

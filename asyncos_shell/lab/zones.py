@@ -58,9 +58,9 @@ class LabZone:
         try:
             for rrset in _read(text, zone.name):
                 zone.add(rrset)
+            host = dns.name.Name((b"ns", *zone.name.labels))
         except dns.exception.DNSException as error:
             raise ValueError(str(error)) from error
-        host = zone.name if len(zone.name) > 250 else dns.name.Name((b"ns", *zone.name.labels))
         for kind, data in ((RdataType.SOA, f"{host} hostmaster.{host} 1 3600 600 86400 {NEGATIVE_TTL}"), (RdataType.NS, str(host))):
             if (zone.name, kind) not in zone.records:
                 zone.add(dns.rrset.from_text(zone.name, DEFAULT_TTL, dns.rdataclass.IN, kind, data))
