@@ -80,7 +80,8 @@ class RichTerminal:
         session = self._secrets if hidden else self._commands if history else self._answers
         try:
             with patch_stdout(raw=True):
-                text = await session.prompt_async(prompt, completer=None if hidden else _Words(words, history))
+                # In its raw mode Ctrl-C is a key; the signal stays with the command that runs between two questions.
+                text = await session.prompt_async(prompt, completer=None if hidden else _Words(words, history), handle_sigint=False)
         except KeyboardInterrupt:
             self.write("^C\n")
             raise Interrupted from None

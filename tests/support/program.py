@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -87,6 +88,14 @@ class Screen:
 
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
+
+    def interrupt(self) -> None:
+        """Ctrl-C at a terminal whose line discipline makes a signal of it."""
+        settings = termios.tcgetattr(self._master)
+        if settings[3] & termios.ISIG:
+            self._process.send_signal(signal.SIGINT)
+        else:
+            self.type("\x03")
 
     def until(self, end: str) -> str:
         """What was shown since the last call, up to and including `end`."""
