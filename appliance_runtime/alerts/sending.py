@@ -19,9 +19,10 @@ from appliance_runtime.clock import Clock
 from appliance_runtime.delivery.connection import keywords
 from appliance_runtime.delivery.exchangers import HardFailure, Host, addresses_of, hosts_for
 from appliance_runtime.delivery.peer_checks import peer_problem
+from appliance_runtime.delivery.replies import Reply
 from appliance_runtime.delivery.routes import route_for
 from appliance_runtime.delivery.transaction import dot_stuffed
-from appliance_runtime.delivery.wire import Lost, Reply, Wire, connect
+from appliance_runtime.delivery.wire import Lost, Wire, connect
 from appliance_runtime.dns.answers import LookupFailed
 from appliance_runtime.dns.resolver import Resolver
 from appliance_runtime.logs.escaping import quote

@@ -16,11 +16,12 @@ from attrs import define, field
 from appliance_runtime.delivery import tlsa
 from appliance_runtime.delivery import wire as smtp
 from appliance_runtime.delivery.authentication import Authentication
+from appliance_runtime.delivery.replies import Reply
 from appliance_runtime.delivery.source import Source
 from appliance_runtime.delivery.target import Target
 from appliance_runtime.delivery.tls_policy import REASONS, Reason, Step, TlsPolicy, Verdict
 from appliance_runtime.delivery.verify import Result
-from appliance_runtime.delivery.wire import Lost, Reply, Wire
+from appliance_runtime.delivery.wire import Lost, Wire
 from appliance_runtime.logs.escaping import escape
 from appliance_runtime.logs.writer import EventLog
 

@@ -9,7 +9,7 @@ import re
 
 from attrs import frozen
 
-from appliance_runtime.delivery.wire import Reply
+from appliance_runtime.delivery.replies import Reply
 from appliance_runtime.logs.escaping import escape, quote
 
 OWN = "000"

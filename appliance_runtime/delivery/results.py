@@ -18,8 +18,8 @@ from appliance_runtime.clock import Clock, log_date
 from appliance_runtime.delivery.bounces import Concerned, Notice, compose
 from appliance_runtime.delivery.failures import TRANSIENT, Failure, expired
 from appliance_runtime.delivery.host_states import HostStates
+from appliance_runtime.delivery.replies import Reply
 from appliance_runtime.delivery.schedule import effective_profile, exhausted, pause
-from appliance_runtime.delivery.wire import Reply
 from appliance_runtime.logs.escaping import quote
 from appliance_runtime.logs.writer import EventLog
 from appliance_runtime.metrics import Counters

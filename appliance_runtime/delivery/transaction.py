@@ -14,7 +14,8 @@ from attrs import define, field
 from appliance_runtime.delivery import wire as smtp
 from appliance_runtime.delivery.connection import Connection
 from appliance_runtime.delivery.failures import Failure
-from appliance_runtime.delivery.wire import Lost, Reply, Step
+from appliance_runtime.delivery.replies import Reply
+from appliance_runtime.delivery.wire import Lost, Step
 from appliance_runtime.queue.envelope import QueuedRecipient
 
 MAX_RECIPIENTS = 100

@@ -12,28 +12,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import socket
 import ssl
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar, cast
 
-from attrs import frozen
-
-from appliance_runtime.logs.escaping import escape
+from appliance_runtime.delivery.replies import TOO_LONG, NoReply, Reply, ReplyReader, simple
 from appliance_runtime.tls import peer_chain, tls_error_text
 
 CONNECT, GREETING, COMMAND, HANDSHAKE, ENVELOPE, DATA, BLOCK, FINAL, QUIT, IDLE = 30, 300, 120, 60, 300, 120, 180, 600, 5, 5
-MAX_REPLY_LINES = 100
-MAX_REPLY_OCTETS = 65536
 BLOCK_OCTETS = 256 * 1024
 _READ = 65536
-_SIMPLE_REPLY = re.compile(rb"([2-5][0-9][0-9]) ([^\r\n]{0,1000})\r\n")
-"""one line, as almost every reply to a command is"""
 T = TypeVar("T")
 Step = tuple[bytes, float]
 """octets to be sent, and the limit for their reply"""
-_REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 
 
 class Lost(Exception):
@@ -42,23 +34,6 @@ class Lost(Exception):
     def __init__(self, text: str, *, alert: bool = False) -> None:
         super().__init__(text)
         self.alert = alert
-
-
-@frozen
-class Reply:
-    """A reply; `lines` are without code."""
-
-    code: int
-    lines: tuple[str, ...]
-
-    @property
-    def text(self) -> str:
-        """`454 4.7.0 TLS not available`; several lines joined by `; `."""
-        return "; ".join(f"{self.code} {line}".rstrip() for line in self.lines)
-
-    @property
-    def good(self) -> bool:
-        return 200 <= self.code < 300
 
 
 class Wire(asyncio.Protocol):
@@ -71,9 +46,7 @@ class Wire(asyncio.Protocol):
         """called when something comes, or the connection ends, while nobody waits"""
         self._scale = scale
         self._transport: asyncio.Transport
-        self._buffer = bytearray()
-        self._lines: list[str] = []
-        self._octets = 0
+        self._replies = ReplyReader()
         self._waiting: asyncio.Future[Reply] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._dialogue: Generator[Step, Reply, Any] | None = None
@@ -103,7 +76,7 @@ class Wire(asyncio.Protocol):
     @property
     def pending(self) -> bool:
         """Something has come that nobody has read."""
-        return bool(self._buffer or self._lines)
+        return self._replies.pending
 
     async def reply(self, limit: float) -> Reply:
         """The next reply. Errors: Lost."""
@@ -261,7 +234,7 @@ class Wire(asyncio.Protocol):
             if not self._result.done():
                 self._result.set_exception(error)
         else:
-            if self._buffer or self._lines:
+            if self._replies.pending:
                 self._unasked()
             elif self.lost is not None:
                 self._go_on(None, self.lost)
@@ -285,7 +258,7 @@ class Wire(asyncio.Protocol):
             self._arm(BLOCK)
         else:
             self._arm(self._limit)
-            if self._buffer:
+            if self._replies.pending:
                 self._hear()
 
     def _hear(self) -> None:
@@ -326,6 +299,8 @@ class Wire(asyncio.Protocol):
         try:
             while data := self._tls.read(_READ):
                 self._take(data)
+                if not (self._incoming.pending or self._tls.pending()):
+                    return  # as nearly always; asking once more would cost an exception
         except ssl.SSLWantReadError:
             return
         except ssl.SSLZeroReturnError:
@@ -337,19 +312,19 @@ class Wire(asyncio.Protocol):
             self._transport.write(self._outgoing.read())
 
     def _take(self, data: bytes) -> None:
-        if self._dialogue is not None and not (self._buffer or self._lines or self.sending) and (simple := _SIMPLE_REPLY.fullmatch(data)):
-            self._go_on(Reply(int(simple[1]), (simple[2].decode("utf-8", "surrogateescape"),)))
+        if self._dialogue is not None and not (self._replies.pending or self.sending) and (reply := simple(data)) is not None:
+            self._go_on(reply)
             return
-        self._buffer += data
+        self._replies.feed(data)
         if self._dialogue is not None:
             if not self.sending:
                 self._hear()
-            elif len(self._buffer) > MAX_REPLY_OCTETS:
-                self._end(Lost("reply too long"))
+            elif self._replies.flooded:
+                self._end(Lost(TOO_LONG))
             return
         if self._waiting is None or self._waiting.done():
-            if len(self._buffer) > MAX_REPLY_OCTETS:
-                self._end(Lost("reply too long"))
+            if self._replies.flooded:
+                self._end(Lost(TOO_LONG))
             if self.on_input is not None:
                 self.on_input()
             return
@@ -362,26 +337,11 @@ class Wire(asyncio.Protocol):
             self._waiting.set_result(complete)
 
     def _parse(self) -> Reply | None:
-        """Take one reply off the buffer; None = it is not complete. Errors: Lost."""
-        buffer = self._buffer
-        while (end := buffer.find(b"\n")) >= 0:
-            line = bytes(buffer[:end]).rstrip(b"\r")
-            del buffer[: end + 1]
-            self._octets += end + 1
-            match = _REPLY_LINE.fullmatch(line)
-            if match is None:
-                raise self._end(Lost(f"unexpected response '{escape(line)}'"))
-            self._lines.append((match[3] or b"").decode("utf-8", "surrogateescape"))
-            if len(self._lines) > MAX_REPLY_LINES or self._octets > MAX_REPLY_OCTETS:
-                raise self._end(Lost("reply too long"))
-            if match[2] != b"-":
-                reply = Reply(int(match[1]), tuple(self._lines))
-                self._lines = []
-                self._octets = 0
-                return reply
-        if self._octets + len(buffer) > MAX_REPLY_OCTETS:
-            raise self._end(Lost("reply too long"))
-        return None
+        """Take one reply; None = it is not complete. Errors: Lost."""
+        try:
+            return self._replies.next()
+        except NoReply as error:
+            raise self._end(Lost(str(error))) from None
 
     def _arm(self, limit: float) -> None:
         """Whoever waits now waits at most `limit`. The timer is only moved when it would come too late."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance_runtime.delivery.connection import keywords
+from appliance_runtime.delivery.replies import Reply
 from appliance_runtime.delivery.transaction import dot_stuffed
-from appliance_runtime.delivery.wire import Lost, Reply, Wire, connect
+from appliance_runtime.delivery.wire import Lost, Step, Wire, connect
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -137,6 +138,88 @@ async def test_a_peer_that_reads_nothing() -> None:
     async with against(deaf, 0.0005) as wire:
         with pytest.raises(Lost, match="timeout"):
             await wire.send(b"x" * 50_000_000)
+
+
+def transaction(body: bytes) -> Generator[Step, Reply, tuple[list[int], str]]:
+    """DATA and a body; the codes that came, and how it ended."""
+    codes: list[int] = []
+    try:
+        codes.append((yield b"DATA\r\n", 120).code)
+        codes.append((yield body, 600).code)
+    except Lost as lost:
+        return codes, str(lost)
+    return codes, "done"
+
+
+async def test_a_dialogue_over_replies_in_pieces() -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        for piece in (b"35", b"4-and\r\n3", b"54 go\r", b"\n"):
+            writer.write(piece)
+            await asyncio.sleep(0.002)
+        await reader.readuntil(b"\r\n.\r\n")
+        writer.write(b"250 ok\r\n")
+        await reader.read(1)
+
+    async with against(script) as wire:
+        assert await wire.converse(transaction(b"text\r\n.\r\n")) == ([354, 250], "done")
+        assert wire.lost is None and not wire.sending
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        (b"354 go\r\n250 taken already\r\n", ([354], "250 taken already")),
+        (b"354 go\r\n250 tak", ([354], "unexpected response")),
+        (b"no reply\r\n", ([], "unexpected response 'no reply'")),
+    ],
+)
+async def test_an_answer_before_the_question_ends_a_dialogue(first: bytes, expected: tuple[list[int], str]) -> None:
+    """Else a reply to DATA that brings another one along would count as the one to the final dot."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(first)
+        await reader.read(1)
+
+    async with against(script) as wire:
+        assert await wire.converse(transaction(b".\r\n")) == expected
+
+
+@pytest.mark.parametrize(("limit", "text"), [(0.2, "timeout"), (100.0, "EOF")])
+async def test_a_dialogue_with_a_peer_that_reads_nothing_of_the_body(limit: float, text: str) -> None:
+    """Until the last octet has left, nobody may think that the message has arrived."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"354 go\r\n")
+        await asyncio.sleep(1 if limit < 1 else 0.05)
+        writer.transport.abort()
+
+    sending: list[bool] = []
+
+    def dialogue() -> Generator[Step, Reply, str]:
+        yield b"DATA\r\n", 120
+        try:
+            yield b"x" * 50_000_000, 600
+        except Lost as lost:
+            sending.append(wire.sending)
+            return "EOF" if "reset" in str(lost) or "Broken pipe" in str(lost) else str(lost)
+        return "done"
+
+    async with against(script, limit / 180) as wire:
+        assert await wire.converse(dialogue()) == text
+        assert sending == [True]
+
+
+async def test_a_mistake_in_a_dialogue_reaches_whoever_waits() -> None:
+    def dialogue() -> Generator[Step, Reply, None]:
+        yield b"NOOP\r\n", 120
+        raise ZeroDivisionError
+
+    async with against(saying(b"250 ok\r\n")) as wire:
+        with pytest.raises(ZeroDivisionError):
+            await wire.converse(dialogue())
 
 
 def test_keywords_are_first_words_of_the_following_lines() -> None:

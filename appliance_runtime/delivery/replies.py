@@ -1,0 +1,91 @@
+"""Replies of a server, from octets in any cut (RFC 5321 4.2; delivery.md 3, item 6). Sans-io.
+
+A reply ends with the first line whose code is not followed by a hyphen; its code is that of its last line. A line that is
+none of a reply, more than 100 lines, or 64 KiB end everything: what comes behind has no meaning any more.
+"""
+
+from __future__ import annotations
+
+import re
+
+from attrs import frozen
+
+from appliance_runtime.logs.escaping import escape
+
+MAX_LINES = 100
+MAX_OCTETS = 65536
+TOO_LONG = "reply too long"
+_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
+_SIMPLE = re.compile(rb"([2-5][0-9][0-9]) ([^\r\n]{0,1000})\r\n")
+"""one line, as almost every reply to a command is"""
+
+
+class NoReply(Exception):
+    """What has come is no reply. The text is that of `details:` in the log."""
+
+
+@frozen
+class Reply:
+    """A reply; `lines` are without code."""
+
+    code: int
+    lines: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """`454 4.7.0 TLS not available`; several lines joined by `; `."""
+        return "; ".join(f"{self.code} {line}".rstrip() for line in self.lines)
+
+    @property
+    def good(self) -> bool:
+        return 200 <= self.code < 300
+
+
+def simple(octets: bytes) -> Reply | None:
+    """A reply of one line that has come as a whole; None = it is another one, or not all of it."""
+    match = _SIMPLE.fullmatch(octets)
+    return Reply(int(match[1]), (match[2].decode("utf-8", "surrogateescape"),)) if match else None
+
+
+class ReplyReader:
+    """Octets in, replies out."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._lines: list[str] = []
+        self._octets = 0
+
+    @property
+    def pending(self) -> bool:
+        """Something has come that was not taken as a reply."""
+        return bool(self._buffer or self._lines)
+
+    def feed(self, octets: bytes) -> None:
+        self._buffer += octets
+
+    @property
+    def flooded(self) -> bool:
+        """More waits than any reply may have."""
+        return len(self._buffer) > MAX_OCTETS
+
+    def next(self) -> Reply | None:
+        """Take one reply off; None = it is not complete. Errors: NoReply."""
+        buffer = self._buffer
+        while (end := buffer.find(b"\n")) >= 0:
+            line = bytes(buffer[:end]).rstrip(b"\r")
+            del buffer[: end + 1]
+            self._octets += end + 1
+            match = _LINE.fullmatch(line)
+            if match is None:
+                raise NoReply(f"unexpected response '{escape(line)}'")
+            self._lines.append((match[3] or b"").decode("utf-8", "surrogateescape"))
+            if len(self._lines) > MAX_LINES or self._octets > MAX_OCTETS:
+                raise NoReply(TOO_LONG)
+            if match[2] != b"-":
+                reply = Reply(int(match[1]), tuple(self._lines))
+                self._lines = []
+                self._octets = 0
+                return reply
+        if self._octets + len(buffer) > MAX_OCTETS:
+            raise NoReply(TOO_LONG)
+        return None
