@@ -11,7 +11,9 @@ import fcntl
 import ssl
 import termios
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from datetime import datetime, timedelta
+from functools import partial
 
 from attrs import frozen
 
@@ -39,6 +41,8 @@ class ConnectionContext:
     tls: ssl.SSLContext | None
     began: datetime
     buffer: memoryview
+    signers: Executor
+    """where handshakes are signed, so that other connections do not wait for it"""
     network_scale: float
     on_end: Callable[[Connection], None]
     """called when the session is over"""
@@ -57,6 +61,8 @@ class Connection(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._reading = True
         self._congested = False
+        self._signing = False
+        """a thread works on the handshake"""
         self._stalled = False
         """commands wait until the client has taken the replies to the ones before"""
         self._half_closed = False
@@ -141,7 +147,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _steer_reading(self) -> None:
         """Read nothing from a client that does not take its replies, or whose message is being stored."""
-        wanted = self._over or not (self._congested or self.conversation.storing)
+        wanted = self._over or not (self._congested or self._signing or self.conversation.storing)
         if wanted == self._reading or self._gone or self.transport.is_closing():
             return
         self._reading = wanted
@@ -307,9 +313,29 @@ class Connection(asyncio.BufferedProtocol):
         self._set_timer(HANDSHAKE_LIMIT * self._context.network_scale, lambda: self._handshake_failed("timeout"))
 
     def _decrypted(self, tls: TlsSession, records: memoryview) -> bytes:
+        tls.feed(records)
+        if tls.costly:
+            self._signing = True
+            self._steer_reading()
+            answering = self._loop.run_in_executor(self._context.signers, tls.advance)
+            answering.add_done_callback(partial(self._signed, tls))
+            return b""
+        return self._advanced(tls, tls.advance)
+
+    def _signed(self, tls: TlsSession, answering: asyncio.Future[bytes]) -> None:
+        """The answer to the client's first message of the handshake is there."""
+        self._signing = False
+        # An error of a session that is over is nobody's any more, but has to be looked at.
+        if answering.cancelled() or (answering.exception() is not None and self._over):
+            return
+        if not self._over:
+            self._advanced(tls, answering.result)
+            self._steer_reading()
+
+    def _advanced(self, tls: TlsSession, advance: Callable[[], bytes]) -> bytes:
         handshaking = not tls.established
         try:
-            plain = tls.receive(records)
+            plain = advance()
         except ssl.SSLError as error:
             self.transport.write(tls.take())
             if handshaking:

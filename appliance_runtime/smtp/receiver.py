@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import struct
 from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from attrs import define
@@ -41,6 +43,8 @@ SILENCE_CHECKS = 10
 """within SILENCE_LIMIT"""
 GONE_LISTENER = 30.0
 """seconds in which sessions of a removed or moved listener end"""
+SIGNERS = max(1, (os.cpu_count() or 1) - 1)
+"""threads for handshakes"""
 OUT_OF_DESCRIPTORS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 RETRY_ACCEPT = 1.0
 
@@ -112,6 +116,7 @@ class Receiver:
         self._resolver = resolver
         self._revocations = revocations
         self._scale = net_timeout_scale
+        self._signers = ThreadPoolExecutor(SIGNERS, "handshake")
         self._buffer = memoryview(bytearray(READ_SIZE))
         self._admissions: dict[asyncio.Task[None], Endpoint] = {}
         """connections whose client is not decided about yet"""
@@ -207,6 +212,7 @@ class Receiver:
             tls=tls,
             began=self.services.clock.now(),
             buffer=self._buffer,
+            signers=self._signers,
             network_scale=self._scale,
             on_end=ended,
             client_problem=self._client_problem,
@@ -277,6 +283,7 @@ class Receiver:
         await _all_closed(leaving, LINGER)
         if listeners is None:
             self._stop_watching()
+            self._signers.shutdown(wait=False, cancel_futures=True)
 
     def _of(self, meant: Callable[[Endpoint], bool]) -> list[Connection]:
         """The connections of the endpoints that are meant; those that are not decided about yet are closed."""

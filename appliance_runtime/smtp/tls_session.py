@@ -16,6 +16,8 @@ CLIENT_CERTIFICATE_MISSING = "client certificate missing"
 CLIENT_CERTIFICATE_BAD = "client certificate verify error: "
 
 _READ = 65536
+_RECORD_HEAD = 5
+"""octets: type, version, length (RFC 8446 5.1)"""
 _HANDSHAKE_RECORD = 0x16
 _GARBAGE = frozenset(("packet length too long", "length too short", "bad length", "bad record type", "length mismatch", "record too small"))
 
@@ -27,16 +29,36 @@ class TlsSession:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._first: int | None = None
+        self._head = bytearray()
+        self._taken_in = 0
+        self._answering = False
         self._unsent = bytearray()
         self.established = False
         self.ended = False
 
     def receive(self, records: bytes | memoryview) -> bytes:
         """Errors: ssl.SSLError; then what is to be taken still belongs to the client."""
-        if self._first is None and records:
-            self._first = records[0]
+        self.feed(records)
+        return self.advance()
+
+    def feed(self, records: bytes | memoryview) -> None:
+        """The first half of `receive`: take records in."""
+        if not self.established and len(self._head) < _RECORD_HEAD:
+            self._head += records[: _RECORD_HEAD - len(self._head)]
+        self._taken_in += len(records)
         self._incoming.write(records)
+
+    @property
+    def costly(self) -> bool:
+        """The next `advance` answers the client's first message, which takes a signature. It may run in any thread."""
+        head = self._head
+        if self._answering or len(head) < _RECORD_HEAD or head[0] != _HANDSHAKE_RECORD:
+            return False
+        return self._taken_in >= _RECORD_HEAD + int.from_bytes(head[3:], "big")
+
+    def advance(self) -> bytes:
+        """The second half of `receive`."""
+        self._answering = self._answering or self.costly
         plain = self._receive()
         if self._unsent:
             self._write()
@@ -117,6 +139,6 @@ class TlsSession:
         text = tls_error_text(error)
         if text == "peer did not return a certificate":
             return CLIENT_CERTIFICATE_MISSING
-        if text in _GARBAGE or (text == "wrong version number" and self._first != _HANDSHAKE_RECORD):
+        if text in _GARBAGE or (text == "wrong version number" and self._head[:1] != bytes([_HANDSHAKE_RECORD])):
             return "bad packet length"
         return text
