@@ -343,6 +343,31 @@ async def test_addresses_of_the_family_that_nobody_vouches_for_are_left_alone(da
     assert not [line for line in lines if "2001:db8" in line]
 
 
+async def test_an_address_that_does_not_answer_hides_no_dane_failure(dane: Rig) -> None:
+    await host(dane, 1, tlsa=BAD)
+    dane.map("127.0.10.21", 1)
+    dane.dns.set("mx1.d.test A 127.0.10.21")
+    set_up(dane, MANDATORY, 3, tls_alert=True)
+    lines = await deliver(dane)
+    assert [one[-1].splitlines()[1:] for one in dane.alerts.raised] == [["mx1.d.test: no matching TLSA record"]]
+    assert len([line for line in lines if line.startswith("New SMTP DCID")]) == 2
+    assert any(line.startswith("Delayed: ") and "DANE error: no TLSA record of mx1.d.test matches" in line for line in lines)
+
+
+@pytest.mark.parametrize("support", [OPPORTUNISTIC, MANDATORY])
+async def test_a_domain_that_is_its_own_host_and_signed_by_nobody(dane: Rig, support: DaneSupport) -> None:
+    peer = await dane.peer("plain.unsigned.example", "127.0.10.11")
+    dane.dns.set("plain.unsigned.example A 127.0.10.11")
+    dane.destination("plain.unsigned.example", tls_support=TlsSupport.PREFERRED, dane_support=support)
+    await dane.send("bob@plain.unsigned.example")
+    await dane.idle()
+    assert len(peer.messages) == (support is OPPORTUNISTIC)
+    if support is MANDATORY:
+        text = "non DNSSEC destination plain.unsigned.example, host plain.unsigned.example skipped"
+        assert dane.lines(f"DCID 0 TLS failed: DANE error: {text}")
+        assert dane.alerts.raised[0][-1].splitlines()[1] == "plain.unsigned.example: insecure MX record"
+
+
 async def test_two_names_of_one_address_each_with_records_of_its_own(dane: Rig) -> None:
     first = await host(dane, 1, tlsa=BAD)
     dane.dns.set("d.test MX 20 mx2.d.test.")
