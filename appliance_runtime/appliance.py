@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 from attrs import define
@@ -25,8 +26,7 @@ from appliance_runtime.commit import Author, CommitRefused, Committer, build_sna
 from appliance_runtime.delivery.agent import DeliveryAgent
 from appliance_runtime.delivery.probe import Probe
 from appliance_runtime.demo import DemoCertificate, load_demo
-from appliance_runtime.dns.resolver import Resolver
-from appliance_runtime.dns.trust_anchors import ROOT_KEYS, parse_anchors
+from appliance_runtime.dns.loading import load_soon, loading_resolver
 from appliance_runtime.downloads import Downloads
 from appliance_runtime.key_files import KeyFiles
 from appliance_runtime.logs.writer import Logs, PreparedLogs
@@ -53,7 +53,23 @@ from appliance_state.model.certificates import SecretRef
 from appliance_state.secrets import Seal
 from appliance_state.store import Generation, Store, StoreFailed
 
+if TYPE_CHECKING:
+    from appliance_runtime.dns.resolver import Resolver
+    from appliance_runtime.dns.trust_anchors import Anchor
+
 DRAIN_SECONDS = 30.0
+
+
+def _given_anchors(text: str | None) -> tuple[Anchor, ...] | None:
+    """Keys of the root from a start option; None = the built-in ones. Errors: StartFailed."""
+    if text is None:
+        return None
+    from appliance_runtime.dns.trust_anchors import parse_anchors
+
+    try:
+        return parse_anchors(text)
+    except ValueError as error:
+        raise StartFailed(f"The trust anchor cannot be used: {error}.") from None
 
 
 def _new_id() -> str:
@@ -98,10 +114,7 @@ class Appliance:
             self.address_map = AddressMap.parse(options.maps)
         except InvalidRule as error:
             raise StartFailed(f'The mapping rule "{error}" is not of the form LOGICAL=REAL.') from None
-        try:
-            self.anchors = parse_anchors(ROOT_KEYS if options.trust_anchor is None else options.trust_anchor)
-        except ValueError as error:
-            raise StartFailed(f"The trust anchor cannot be used: {error}.") from None
+        self.anchors = _given_anchors(options.trust_anchor)
         self.generated_passphrase: str | None = None
         self.notes: list[str] = []
         """remarks about the start for standard error"""
@@ -290,6 +303,7 @@ class Appliance:
         self.queue.report_to(self.alerts.raise_)
         self.logs.report_errors(lambda name, _: self.alerts.raise_(*disk_full(self.directory.logs, f'the log "{name}"')))
         self.supervisor.run("counters", self.counters.keep)
+        self.supervisor.run("DNS library", load_soon)
         self.trust.start(self.supervisor)
         await self.agent.start()
 
@@ -371,7 +385,7 @@ class Appliance:
         return [(entry.endpoint, entry.real) for entry in self.sockets_open.open.values()]
 
     def _new_resolver(self, config: Config) -> Resolver:
-        return Resolver(
+        return loading_resolver(
             config.dns,
             self.clock,
             self.address_map,

@@ -12,15 +12,17 @@ import base64
 import ipaddress
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-import h11
 from attrs import frozen
 
 from appliance_runtime.addresses import AddressMap
 from appliance_runtime.dns.answers import LookupFailed
-from appliance_runtime.dns.resolver import Resolver
 from appliance_runtime.tls import peer_chain, tls_error_text
+
+if TYPE_CHECKING:
+    from appliance_runtime.dns.resolver import Resolver
 
 CONNECT = 30
 SILENCE = 30
@@ -115,6 +117,8 @@ class Downloads:
         self, address: str, host: str, port: int, parts: SplitResult, largest: int, encrypted: Encryption | None, interface: str
     ) -> bytes:
         """Errors: NotDownloaded."""
+        import h11  # with the first download, not with the start
+
         own = self._source(interface) if interface != "Auto" else None
         writer: asyncio.StreamWriter | None = None
         try:
@@ -139,6 +143,8 @@ class Downloads:
                 writer.transport.abort()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, parts: SplitResult, largest: int) -> bytes:
+        import h11
+
         connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_READ)
         host = parts.netloc.rpartition("@")[2]
         headers = [("Host", host), ("User-Agent", "asyncos-shell"), ("Accept", "*/*"), ("Connection", "close")]

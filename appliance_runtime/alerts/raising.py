@@ -19,7 +19,6 @@ from appliance_runtime.alerts.sending import InternalSmtp, NotSent
 from appliance_runtime.alerts.series import DuplicateSeries, Summary
 from appliance_runtime.alerts.store import AlertStore, StoredAlert
 from appliance_runtime.clock import Clock
-from appliance_runtime.dns.resolver import Resolver
 from appliance_runtime.logs.escaping import escape
 from appliance_runtime.logs.writer import EventLog
 from appliance_runtime.product import Product
@@ -27,6 +26,7 @@ from appliance_state.model.alerts import SEVERITIES
 from appliance_state.model.config import Config
 
 if TYPE_CHECKING:
+    from appliance_runtime.dns.resolver import Resolver
     from appliance_runtime.snapshot import Snapshot
 
 INFORMATION, INFO = SEVERITIES[2], "Info"

@@ -24,13 +24,13 @@ from appliance_runtime.delivery.routes import route_for
 from appliance_runtime.delivery.transaction import dot_stuffed
 from appliance_runtime.delivery.wire import Lost, Wire, connect
 from appliance_runtime.dns.answers import LookupFailed
-from appliance_runtime.dns.resolver import Resolver
 from appliance_runtime.logs.escaping import quote
 from appliance_runtime.logs.writer import EventLog
 from appliance_runtime.queue.envelope import destination_domain
 from appliance_state.model.destinations import IpSortPref
 
 if TYPE_CHECKING:
+    from appliance_runtime.dns.resolver import Resolver
     from appliance_runtime.snapshot import Snapshot
 
 ATTEMPTS = 3

@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from appliance_runtime.addresses import AddressMap
 from appliance_runtime.clock import Clock
@@ -24,7 +24,6 @@ from appliance_runtime.delivery.results import Results
 from appliance_runtime.delivery.source import Sources
 from appliance_runtime.delivery.target import Target
 from appliance_runtime.delivery.verify import TrustAnchors
-from appliance_runtime.dns.resolver import Resolver
 from appliance_runtime.logs.writer import EventLog
 from appliance_runtime.metrics import Counters
 from appliance_runtime.queue.message_queue import MessageQueue
@@ -32,6 +31,9 @@ from appliance_runtime.snapshot import Snapshot
 from appliance_state.certificates.crl import NO_LISTS, RevocationLists
 from appliance_state.model import Config
 from appliance_state.model.destinations import TlsSupport
+
+if TYPE_CHECKING:
+    from appliance_runtime.dns.resolver import Resolver
 
 SOURCE = ""
 LAST_WORDS = 2.0

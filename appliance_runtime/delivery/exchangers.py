@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import evolve, frozen
 
@@ -19,10 +19,12 @@ from appliance_runtime.delivery.failures import Failure
 from appliance_runtime.delivery.peer_names import is_address
 from appliance_runtime.delivery.routes import in_turn
 from appliance_runtime.dns.answers import AddressAnswer, LookupFailed, MxAnswer, Security
-from appliance_runtime.dns.resolver import Resolver
 from appliance_state.model import Config
 from appliance_state.model.destinations import DaneSupport, IpSortPref
 from appliance_state.model.routes import RouteHost, SmtpRoute
+
+if TYPE_CHECKING:
+    from appliance_runtime.dns.resolver import Resolver
 
 SMTP_PORT = 25
 T = TypeVar("T")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from appliance_runtime.addresses import AddressMap
 from appliance_runtime.clock import Clock
@@ -18,10 +19,12 @@ from appliance_runtime.delivery.exchangers import Walk
 from appliance_runtime.delivery.source import source_for
 from appliance_runtime.delivery.target import Target
 from appliance_runtime.delivery.verify import TrustAnchors
-from appliance_runtime.dns.resolver import Resolver
 from appliance_runtime.snapshot import Snapshot
 from appliance_state.certificates.crl import NO_LISTS, RevocationLists
 from appliance_state.model.destinations import DaneSupport, IpSortPref, TlsSupport, effective_destination
+
+if TYPE_CHECKING:
+    from appliance_runtime.dns.resolver import Resolver
 
 SECONDS = 600
 """of real time for one look"""

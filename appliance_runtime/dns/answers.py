@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import Enum
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import dns.rdata
 from attrs import frozen
+
+if TYPE_CHECKING:
+    import dns.rdata
 
 Absence = Literal["", "NXDomain", "NoData"]
 Failure = Literal["ServFail", "Refused", "Timeout"]
