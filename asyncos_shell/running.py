@@ -14,7 +14,7 @@ from appliance_runtime.options import StartOptions
 from asyncos_shell.console import Console
 from asyncos_shell.ready import ReadyFile
 from asyncos_shell.ssh_server import SshServer
-from commands.catalog import catalog
+from commands.catalog import catalog, load_soon
 from commands.registry import Registry
 
 DRAIN_SECONDS = 30.0
@@ -47,6 +47,7 @@ class Running:
         running = cls(appliance, registry, SshServer(appliance, registry), Console(appliance, registry))
         running.ready = ReadyFile(appliance, running.ssh)
         await appliance.start(running.ssh)
+        appliance.supervisor.run("commands", load_soon)
         await running.console.start()
         appliance.on_change.append(running._changed)
         running.ready.write()

@@ -79,7 +79,7 @@ class Shell:
             task.cancel()
 
     async def _loop(self) -> None:
-        words = sorted(self.registry.names)
+        words = self.registry.names
         while not self.session.closing:
             hostname = self.session.appliance.running()[1].system.hostname
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from importlib import import_module
 
 from attrs import define, field, frozen
 
@@ -33,21 +34,40 @@ class Command:
 
 @define
 class Registry:
+    """`modules`: by name, where commands are that have not been loaded yet."""
+
+    modules: dict[str, str] = field(factory=dict)
     commands: dict[str, Command] = field(factory=dict)
-    names: dict[str, Command] = field(factory=dict)
+    aliases: dict[str, Command] = field(factory=dict)
 
     def add(self, commands: Iterable[Command]) -> None:
         for entry in commands:
             self.commands[entry.name] = entry
             for name in (entry.name, *entry.aliases):
-                self.names[name] = entry
+                self.aliases[name] = entry
+                self.modules.pop(name, None)
+
+    @property
+    def names(self) -> list[str]:
+        """All names and aliases."""
+        return sorted({*self.aliases, *self.modules})
 
     def find(self, name: str) -> Command | None:
-        return self.names.get(name.lower())
+        """The command of a name in any case."""
+        name = name.lower()
+        if name in self.modules:
+            self._load(self.modules[name])
+        return self.aliases.get(name)
 
     def listed(self) -> list[Command]:
         """Commands by name, as `help` prints them."""
+        for module in set(self.modules.values()):
+            self._load(module)
         return [self.commands[name] for name in sorted(self.commands) if self.commands[name].shown]
+
+    def _load(self, module: str) -> None:
+        loaded = import_module(module)
+        self.add(getattr(loaded, "COMMANDS", None) or [loaded.COMMAND])
 
 
 _SECRET_OPTION = re.compile(r"(--passphrase(?:=|\s+))(\"(?:\\.|[^\"])*\"?|'[^']*'?|[^\s;]+)", re.IGNORECASE)

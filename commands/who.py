@@ -85,3 +85,5 @@ async def last(talk: Conversation, session: Session) -> None:
 WHO = Command("who", "List who is logged in.", dialog=who)
 WHOAMI = Command("whoami", "Display the current user.", dialog=whoami)
 LAST = Command("last", "Display the login history.", dialog=last)
+
+COMMANDS = [WHO, WHOAMI, LAST]

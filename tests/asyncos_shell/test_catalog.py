@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 
 import pytest
 
 from asyncos_shell.absent import absent
-from commands.catalog import catalog
+from commands.catalog import MODULES, catalog
 from commands.registry import Command
 
 COMMANDS = catalog().listed()
@@ -23,6 +24,21 @@ whoami workqueue
 
 def test_the_commands_of_this_product() -> None:
     assert [command.name for command in COMMANDS] == NAMES.split()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_has_the_commands_that_the_table_says(module: str) -> None:
+    loaded = import_module(f"commands.{module}")
+    commands = getattr(loaded, "COMMANDS", None) or [loaded.COMMAND]
+    assert {name for command in commands for name in (command.name, *command.aliases)} == set(MODULES[module].split())
+
+
+def test_a_command_is_loaded_when_it_is_used() -> None:
+    registry = catalog()
+    assert registry.modules["clearchanges"] == "commands.commit"
+    assert (found := registry.find("ClearChanges")) is not None and found.name == "clear"
+    assert "commit" not in registry.modules and "destconfig" in registry.modules
+    assert {"commit", "destconfig", "help", "?", "q"} <= set(registry.names)
 
 
 def test_one_command_is_understood_and_not_listed() -> None:

@@ -184,9 +184,7 @@ def test_the_private_socket_is_private(served: Served) -> None:
 
 
 def test_start_stop_and_a_second_start(tmp_path: Path) -> None:
-    begun = time.monotonic()
     with serving(tmp_path) as first:
-        assert time.monotonic() - begun < 3.0
         status, errors = first.stop()
         assert status == 0 and GENERATED.fullmatch(errors)
     with serving(tmp_path) as second:
