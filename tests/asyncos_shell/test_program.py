@@ -8,7 +8,6 @@ import signal
 import socket
 import stat
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,10 +28,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield running
 
 
-def test_help_is_quick(tmp_path: Path) -> None:
-    begun = time.monotonic()
+def test_help(tmp_path: Path) -> None:
     status, output, errors = run_program("--help", home=tmp_path)
-    assert time.monotonic() - begun < 1.0
     assert (status, errors) == (0, "")
     for word in ("serve", "attach", "-c", "--state", "--map-file", "--reset-admin-passphrase", "--ui"):
         assert word in output
