@@ -33,13 +33,16 @@ GENERAL = (
 
 
 @contextmanager
-def appliance(certificates: Path, silent: int, *options: str) -> Iterator[Server]:
-    """A new one each time. `silent`: port of the destination; `options`: further ones of the command line."""
+def appliance(certificates: Path, silent: int, *, queue: Path | None = None) -> Iterator[Server]:
+    """A new one each time. `silent`: port of the destination; `queue`: directory of a queue that it takes as its own."""
     root = Path(tempfile.mkdtemp(prefix="bench-appliance-"))
     state, ready = root / "state", root / "ready"
+    if queue is not None:
+        state.mkdir(0o700)
+        queue.rename(state / "queue")
     words = ("--state", str(state), "--ready-file", str(ready), "--map", "auto", "--map", f"{SILENT}:25=127.0.0.1:{silent}")
     process = subprocess.Popen(
-        [*PROGRAM, *words, "--dns", "127.0.0.1:1", *options, "serve"],
+        [*PROGRAM, *words, "--dns", "127.0.0.1:1", "serve"],
         stdout=subprocess.DEVNULL,
         env={**os.environ, "ASYNCOS_SHELL_ADMIN_PASSPHRASE": "bench-passphrase"},
     )
@@ -47,7 +50,7 @@ def appliance(certificates: Path, silent: int, *options: str) -> Iterator[Server
         _wait_for(process, ready)
         _configure(state, certificates)
         ports = {name: _port(ready, name) for name in KEYS}
-        yield Server("appliance", process.pid, {"": ports["rsa"], **ports})
+        yield Server("appliance", process.pid, {"": ports["rsa"], **ports}, state=state)
     finally:
         process.kill()  # an orderly end would wait for the silent destination
         process.wait()
@@ -73,9 +76,19 @@ def _configure(state: Path, certificates: Path) -> None:
             f"listenerconfig edit {name} hostaccess default --max_conn=1000 --max_msgs=1000000 --tls=preferred",
         )
     lines.append('commit "benchmark" Y')
-    done = subprocess.run([*PROGRAM, "--state", str(state), "-c", "; ".join(lines)], capture_output=True, text=True, check=False)
+    done = _batch(state, "; ".join(lines))
     if done.returncode:
         raise SystemExit(f"the appliance cannot be configured: {done.stdout}{done.stderr}")
+
+
+def status_number(server: Server, row: str) -> int:
+    """A number that `status` shows."""
+    shown = _batch(server.state, "status detail").stdout
+    return next(int(line.split()[-1].replace(",", "")) for line in shown.splitlines() if line.strip().startswith(row))
+
+
+def _batch(state: Path, line: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*PROGRAM, "--state", str(state), "-c", line], capture_output=True, text=True, check=False)
 
 
 def _port(ready: Path, listener: str) -> int:

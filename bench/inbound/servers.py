@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from attrs import frozen
 
@@ -20,6 +21,8 @@ class Server:
     ports: Mapping[str, int]
     empty: Callable[[], None] = lambda: None
     """throw away what was accepted so far"""
+    state: Path = Path()
+    """state directory of the appliance"""
 
     def cpu(self) -> float:
         """Seconds of processor time used so far."""
