@@ -13,6 +13,8 @@ import pytest
 
 from appliance_runtime.delivery.verify import Rules, TrustAnchors, verify
 from appliance_state.certificates.crl import CrlProblem, RevocationLists, read_crl
+
+pytest.importorskip("cryptography_vectors", reason="make corpus installs it")
 from tests.corpus.test_pkits import ANCHOR, CERTIFICATES, FOLDER, NOW, POLICY, REVOCATION, path_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
