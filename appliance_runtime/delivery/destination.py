@@ -54,6 +54,8 @@ class DestinationDelivery:
         self.idle: deque[asyncio.Future[bool]] = deque()
         self.at_address: Counter[str] = Counter()
         """connections by logical address"""
+        self.open = 0
+        """connections that carry mail, or wait for some"""
         self._workers: set[Worker] = set()
         self._attempt: Attempt | None = None
         self._saturated = False
@@ -102,12 +104,7 @@ class DestinationDelivery:
 
     @property
     def connected(self) -> bool:
-        return any(worker.connection is not None for worker in self._workers)
-
-    @property
-    def open(self) -> int:
-        """Connections that carry mail, or wait for some."""
-        return sum(worker.connection is not None for worker in self._workers)
+        return self.open > 0
 
     def grow(self) -> None:
         """Begin as many workers as mail and limits ask for."""

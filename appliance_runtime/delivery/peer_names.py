@@ -7,6 +7,7 @@ label: alone it stands for exactly one label and wants two more to its right, in
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 from attrs import frozen
 from cryptography import x509
@@ -41,7 +42,9 @@ def subject_label(name: x509.Name) -> str:
     return escape(f"CN={_text(commons[-1].value)}" if commons else name.rfc4514_string() or "no name")
 
 
+@lru_cache(4096)
 def is_address(name: str) -> bool:
+    """Asked for the host of every route and every connection."""
     try:
         ipaddress.ip_address(name.strip("[]"))
     except ValueError:

@@ -312,29 +312,27 @@ class Wire(asyncio.Protocol):
             self._transport.write(self._outgoing.read())
 
     def _take(self, data: bytes) -> None:
-        if self._dialogue is not None and not (self._replies.pending or self.sending) and (reply := simple(data)) is not None:
-            self._go_on(reply)
+        waiting = self._waiting if self._waiting is not None and not self._waiting.done() else None
+        expected = waiting is not None or (self._dialogue is not None and not self.sending)
+        if expected and not self._replies.pending and (reply := simple(data)) is not None:
+            self._deliver(waiting, reply)
             return
         self._replies.feed(data)
-        if self._dialogue is not None:
-            if not self.sending:
-                self._hear()
-            elif self._replies.flooded:
-                self._end(Lost(TOO_LONG))
+        if expected:
+            with contextlib.suppress(Lost):  # which everybody knows already
+                if (reply := self._parse()) is not None:
+                    self._deliver(waiting, reply)
             return
-        if self._waiting is None or self._waiting.done():
-            if self._replies.flooded:
-                self._end(Lost(TOO_LONG))
-            if self.on_input is not None:
-                self.on_input()
-            return
-        try:
-            complete = self._parse()
-        except Lost as lost:
-            self._end(lost)
-            return
-        if complete is not None:
-            self._waiting.set_result(complete)
+        if self._replies.flooded:
+            self._end(Lost(TOO_LONG))
+        if self._dialogue is None and self.on_input is not None:
+            self.on_input()
+
+    def _deliver(self, waiting: asyncio.Future[Reply] | None, reply: Reply) -> None:
+        if waiting is not None:
+            waiting.set_result(reply)
+        else:
+            self._go_on(reply)
 
     def _parse(self) -> Reply | None:
         """Take one reply; None = it is not complete. Errors: Lost."""

@@ -188,13 +188,14 @@ class Worker:
     async def _use(self, attempt: Attempt, connection: Connection) -> tuple[Failure, int] | None:
         """Carry messages until the connection has served; then None, or why the first message in hand was lost on it."""
         self.connection = connection
+        self._destination.open += 1
         self._carried = 0
         attempt.served = True
         self._agent.hosts.attempted(self._destination.domain, reached=True)
-        self._destination.grow()
         records = Records()
         bodies: dict[int, bytes] = {}
         try:
+            self._destination.grow()
             while True:
                 if not self.batch and self._fresh(attempt, connection):
                     room = self._limit - connection.sent
@@ -237,6 +238,7 @@ class Worker:
         finally:
             self.connection = None
             self._carried = 0
+            self._destination.open -= 1
             self._destination.connection_ended(connection.target.address)
             self._agent.give_place(self._destination.domain)
 

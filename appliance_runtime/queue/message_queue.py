@@ -62,6 +62,7 @@ class MessageQueue:
         self.pause = 0
         """number of the pause of the work queue that is on; 0 = none"""
         self._places = places
+        self._spool = places.spool
         self._clock = clock
         self._database = database
         self._numbers = numbers
@@ -157,7 +158,7 @@ class MessageQueue:
     # -- receiving ----------------------------------------------------------------------------------------------------
 
     def new_body(self) -> Body:
-        return Body(self._places.spool)
+        return Body(self._spool)
 
     async def accept(self, message: NewMessage) -> None:
         """Store a message; returns when it is durable. Errors: QueueFull, QueueError; then it is not in the queue."""
@@ -366,7 +367,9 @@ class MessageQueue:
         found = {mid: cached for mid in mids if (cached := self._cache.get(mid)) is not None}
         if len(found) < len(mids):
             messages = [self._schedule.messages[mid] for mid in mids if mid not in found and mid in self._schedule.messages]
-            found |= await asyncio.to_thread(self._stored.read_rows, [message.envelope for message in messages])
+            rows = [one.envelope for one in messages if one.envelope.spool is None and one.envelope.place is None]
+            if rows:
+                found |= await asyncio.to_thread(self._stored.read_rows, rows)
         return found
 
     def read_body(self, mid: int) -> bytes:
