@@ -5,7 +5,8 @@ The verdict is that of DANE Mandatory. Behind an insecure MX record it goes on a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from enum import Enum
 
 from attrs import define, evolve, frozen
@@ -100,21 +101,25 @@ class _Look:
     async def run(self) -> bool:
         """Whether a host matches that DANE Mandatory would use."""
         first = True
-        async for host in self._hosts():
-            if not first:
-                self.talk.say(f"Trying next MX record in {self.domain}")
-            first = False
-            if not await self._host(host):
-                continue
-            if not host.insecure_mx:
-                return True
-            self.talk.say(f"The MX record of {host.insecure_mx} is insecure: DANE Opportunistic uses this host, DANE Mandatory does not.")
-            return False
+        async with aclosing(self._hosts()) as hosts:
+            async for host in hosts:
+                if not first:
+                    self.talk.say(f"Trying next MX record in {self.domain}")
+                first = False
+                if await self._host(host):
+                    return self._verdict(host)
         return False
+
+    def _verdict(self, host: Host) -> bool:
+        """Of a host that matches."""
+        if host.insecure_mx:
+            uses = "DANE Opportunistic uses this host, DANE Mandatory does not"
+            self.talk.say(f"The MX record of {host.insecure_mx} is insecure: {uses}.")
+        return not host.insecure_mx
 
     # -- hosts ----------------------------------------------------------------------------------------------------------
 
-    async def _hosts(self) -> AsyncIterator[Host]:
+    async def _hosts(self) -> AsyncGenerator[Host, None]:
         """As delivery would try them."""
         route = route_for(self.domain, self.probe.snapshot.config.smtp_routes)
         if route is None or route.special == "usedns":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import aclosing
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -149,8 +150,9 @@ async def candidates(
     """Everything that may be tried, in order. Errors: LookupFailed (the attempt ends), HardFailure (bounce at once)."""
     walk = Walk(domain, resolver, rng, preference, dane)
     if literal(domain) is None and route is not None and route.special != "usedns":
-        async for step in walk.routed(route, turn):
-            yield step
+        async with aclosing(walk.routed(route, turn)) as steps:
+            async for step in steps:
+                yield step
         return
     missing: HardFailure | None = None
     hopeful = False
