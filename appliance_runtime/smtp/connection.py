@@ -177,6 +177,8 @@ class Connection(asyncio.BufferedProtocol):
         elif engine.state is State.HANDSHAKE:
             if self._tls is None:
                 self._begin_handshake()
+                if self._half_closed:  # while the message before it was being stored
+                    self._handshake_failed("EOF", lost=True)
         elif self._leaving_now:
             self._say_goodbye()
         elif self._half_closed and not conversation.storing:

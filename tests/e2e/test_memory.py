@@ -54,7 +54,7 @@ def resident(program: Program) -> int:
 @contextlib.contextmanager
 def crowd(program: Program, tls: bool) -> Iterator[list[socket.socket]]:
     """Sessions that have begun, and at the end are gone."""
-    quiet = len(list(descriptors(program)))
+    quiet = program.open_sockets()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with contextlib.ExitStack() as stack:
@@ -69,11 +69,7 @@ def crowd(program: Program, tls: bool) -> Iterator[list[socket.socket]]:
                 sock = stack.enter_context(context.wrap_socket(sock))
             sockets.append(sock)
         yield sockets
-    wait(lambda: len(list(descriptors(program))) <= quiet, "the end of all sessions", seen=program.log)
-
-
-def descriptors(program: Program) -> Iterator[Path]:
-    return Path(f"/proc/{program.process.pid}/fd").iterdir()
+    wait(lambda: program.open_sockets() <= quiet, "the end of all sessions", seen=program.log)
 
 
 def say(sockets: list[socket.socket], pieces: tuple[bytes, ...]) -> None:

@@ -53,7 +53,8 @@ TABLE_PIECES = (
 )  # fmt: skip
 
 
-def _mixed(chance: random.Random, pieces: Sequence[bytes]) -> bytes:
+def mixed(chance: random.Random, pieces: Sequence[bytes]) -> bytes:
+    """Pieces in any order, with octets changed, left out and doubled."""
     made = bytearray().join(chance.choices(pieces, k=chance.randint(1, 30)))
     for _ in range(chance.choice((0, 0, 0, 1, 3))):
         at = chance.randrange(len(made)) if made else 0
@@ -78,9 +79,9 @@ def smtp_session(chance: random.Random) -> None:
         default_domain=chance.choice((None, "default.test")),
     )
     engine = Engine(settings, trace=chance.random() < 0.2)
-    data = _mixed(chance, SMTP_PIECES)
+    data = mixed(chance, SMTP_PIECES)
     if chance.random() < 0.6:
-        data = b"EHLO a\r\n" + MESSAGE + data + b"\r\n.\r\n" + _mixed(chance, SMTP_PIECES)
+        data = b"EHLO a\r\n" + MESSAGE + data + b"\r\n.\r\n" + mixed(chance, SMTP_PIECES)
     content = bytearray()
     at = 0
     while at < len(data):

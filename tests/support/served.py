@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -73,6 +74,14 @@ class Program:
         """The log, once it holds `text`."""
         wait(lambda: text in self.log(log), f"{text!r} in {log}", seen=lambda: self.log(log))
         return self.log(log)
+
+    def open_sockets(self) -> int:
+        """How many it has, listening ones included."""
+        count = 0
+        for link in Path(f"/proc/{self.process.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed just now
+                count += os.readlink(link).startswith("socket:")
+        return count
 
     def kill(self) -> None:
         """As a crash."""

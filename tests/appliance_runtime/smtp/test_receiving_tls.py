@@ -97,6 +97,23 @@ async def test_a_client_that_ends_the_connection(bench: Bench) -> None:
     assert bench.logs.lines[-2] == "ICID 1 lost"
 
 
+async def test_a_client_that_has_closed_its_side_before_the_handshake_begins(bench: Bench) -> None:
+    await bench.start(public_listener(tls="on"))
+    bench.queue.hold()
+    client = await bench.client()
+    client.send(b"EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<joe@example.com>\r\nDATA\r\n.\r\nSTARTTLS\r\n")
+    client.writer.write_eof()
+    async with asyncio.timeout(5):
+        while not bench.queue.waiting:
+            await asyncio.sleep(0.002)
+    await asyncio.sleep(0.02)
+    bench.queue.let_go()
+    replies = [await client.reply() for _ in range(6)]
+    assert replies[-2:] == ["250 ok:  Message 1 accepted", "220 Go ahead with TLS"]
+    assert await client.ended()
+    assert (await bench.ended())[-3:] == ["ICID 1 TLS failed: EOF", "ICID 1 lost", "ICID 1 close"]
+
+
 async def test_a_client_that_resets_the_connection(bench: Bench) -> None:
     client = await after_220(bench)
     client.reset()
