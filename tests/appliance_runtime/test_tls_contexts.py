@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 
 import pytest
+from OpenSSL import SSL
 
 from appliance_runtime.tls import Credentials, UnusableContext, client_context, server_context, tls_error_text
 from appliance_state.ciphers import selected, usable
@@ -131,3 +133,39 @@ def test_what_openssl_cannot_read_is_no_anchor() -> None:
         credentials(GOOD), methods=FACTORY_METHODS, ciphers=FACTORY_CIPHERS, renegotiation=False, verify=ssl.CERT_REQUIRED, anchors=[]
     )
     assert none.get_ca_certs() == []
+
+
+def test_an_outgoing_connection_does_not_renegotiate() -> None:
+    """A server may ask for it (RFC 5246 7.4.1.1); it is told no, and mail goes on."""
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.set_max_proto_version(SSL.TLS1_2_VERSION)
+    context.use_certificate(GOOD.certificate)
+    context.use_privatekey(GOOD.key)  # type: ignore[arg-type]
+    peer = SSL.Connection(context)
+    peer.set_accept_state()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = client_context(None, methods=FACTORY_METHODS, ciphers="ECDHE+AESGCM").wrap_bio(incoming, outgoing)
+
+    def carry() -> None:
+        for work in (client.do_handshake, peer.do_handshake):
+            with contextlib.suppress(ssl.SSLWantReadError, SSL.WantReadError):
+                work()
+            if octets := outgoing.read():
+                peer.bio_write(octets)
+            with contextlib.suppress(SSL.WantReadError):
+                incoming.write(peer.bio_read(65536))
+
+    for _ in range(4):
+        carry()
+    assert client.version() == "TLSv1.2"
+    peer.renegotiate()
+    with contextlib.suppress(SSL.WantReadError):
+        peer.do_handshake()
+    incoming.write(peer.bio_read(65536))
+    with pytest.raises(ssl.SSLWantReadError):
+        client.read(100)
+    assert client.write(b"NOOP\r\n") == 6
+    peer.bio_write(outgoing.read())
+    with pytest.raises(SSL.Error, match="no renegotiation"):
+        peer.recv(100)
+    assert peer.total_renegotiations() <= 1

@@ -12,7 +12,7 @@ import pytest
 from appliance_runtime.queue.message_queue import NewMessage
 from asyncos_shell.lab.authority import Authority, Identity, rsa_root
 from tests.support.live import Person, Place, live
-from tests.support.openssl_peer import OpensslPeer, openssl_peer
+from tests.support.openssl_peer import OpensslPeer, openssl_peer, openssl_web_server
 
 LIMIT = 20.0
 OLD = ("-cipher", "ALL:@SECLEVEL=0")
@@ -214,3 +214,18 @@ async def test_alert_mail_to_a_peer_that_does_not_pass_a_check_goes_in_clear_tex
         await person.done(f"sslconfig {check} enable", 'commit "" Y')
         place.appliance.alerts.raise_("test.two", "two", "System", "Warning", "second")
         assert await peer.wait(2) == [True, False]
+
+
+async def test_updates_may_speak_tls_1_0_where_that_is_enabled(place: Place, certificate: Path, tmp_path: Path) -> None:
+    (tmp_path / "ca_bundle").mkdir()
+    (tmp_path / "ca_bundle" / "manifest.json").write_text("[]")
+    person = place.person()
+    async with openssl_web_server(certificate, tmp_path, "-tls1", *OLD) as port:
+        await person.done(
+            f"updateconfig setup --source=server --url=https://127.0.0.1:{port}/", "updateconfig validate_certificates no", 'commit "" Y'
+        )
+        output, failed = await person.batch("updatenow force --wait")
+        assert failed and "the server is not reachable: tlsv1 alert protocol version" in output, output
+        await person.done("sslconfig other_client_tlsv10 enable", 'commit "" Y')
+        output, failed = await person.batch("updatenow force --wait")
+        assert failed and "the manifest is damaged" in output, output

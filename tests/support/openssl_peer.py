@@ -131,3 +131,17 @@ async def openssl_peer(certificate: Path, *options: str) -> AsyncIterator[Openss
         server.close()
         await peer.stop()
         await server.wait_closed()
+
+
+@asynccontextmanager
+async def openssl_web_server(certificate: Path, folder: Path, *options: str) -> AsyncIterator[int]:
+    """An s_server that serves the files below `folder`; its port."""
+    process = await asyncio.create_subprocess_exec(
+        "openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", str(certificate), "-key", str(certificate), "-WWW", *options,
+        stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, cwd=folder,
+    )  # fmt: skip
+    try:
+        yield await _accepting(process)
+    finally:
+        process.kill()
+        await process.communicate()
