@@ -65,23 +65,17 @@ class TlsSession:
         return plain
 
     def _receive(self) -> bytes:
+        parts = []
         try:
             if not self.established:
                 self._object.do_handshake()
                 self.established = True
-            plain = self._object.read(_READ)
-            if not self._incoming.pending and not self._object.pending():
-                return plain
-            parts = [plain]
-        except ssl.SSLWantReadError:
-            return b""
-        except ssl.SSLZeroReturnError:
-            self.ended = True
-            return b""
-        try:
-            while plain:
-                plain = self._object.read(_READ)
+            while plain := self._object.read(_READ):
                 parts.append(plain)
+                if not self._incoming.pending and not self._object.pending():
+                    break
+            else:
+                self.ended = True  # what Python's `read` says of an orderly end
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:

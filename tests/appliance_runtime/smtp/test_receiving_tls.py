@@ -262,6 +262,17 @@ async def test_everything_in_one_record_with_its_end(bench: Bench) -> None:
     await client.close()
 
 
+async def test_the_end_of_tls_ends_the_session(bench: Bench) -> None:
+    """A client that says in TLS that nothing more follows, and waits for our side to be closed too."""
+    await bench.start(public_listener(tls="on"))
+    client = await bench.client()
+    await client.start_tls()
+    await client.commands("EHLO a", "MAIL FROM:<a@b>")
+    async with asyncio.timeout(5):
+        await client.close()
+    assert (await bench.ended())[-3:] == ["Message finished MID 1 aborted", "ICID 1 lost", "ICID 1 close"]
+
+
 async def test_garbage_inside_tls_ends_the_connection(bench: Bench) -> None:
     await bench.start(public_listener(tls="on"))
     client = await bench.client()
