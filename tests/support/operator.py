@@ -15,6 +15,9 @@ from contextlib import contextmanager
 from attrs import define
 
 LIMIT = 30.0
+MORE = "-Press Any Key For More-"
+"""of the pager; one blank shows the next page, and the line goes without a trace (conventions.md 11)"""
+ERASED = f"\r{' ' * len(MORE)}\r"
 
 
 @define
@@ -76,7 +79,10 @@ class Operator:
             piece = os.read(self.screen, 65536)
         except OSError:  # Linux says so when the other side of a pseudo-terminal is closed
             return False
-        self.shown += re.sub("\r+\n", "\n", piece.decode())
+        self.shown = (self.shown + re.sub("\r+\n", "\n", piece.decode())).replace(ERASED, "")
+        if self.shown.endswith(MORE):
+            self.shown = self.shown.removesuffix(MORE)
+            os.write(self.keyboard, b" ")
         return bool(piece)
 
 
