@@ -53,11 +53,13 @@ class Authentication:
     async def matched(self, target: Target, chain: Sequence[bytes]) -> tlsa.Match:
         """By the TLSA records of the target."""
         too_slow = tlsa.Match(text=f"TLSA records of {target.dane.base}: {TOO_SLOW}")
-        return await self._within_limit(target.domain, lambda: tlsa.match(target.dane.records, self._peer(target, chain)), too_slow)
+        return await self._within_limit(target.domain, lambda: tlsa.match(target.dane.records, self._presented(target, chain)), too_slow)
 
     async def outcomes(self, target: Target, chain: Sequence[bytes]) -> list[tlsa.Outcome]:
         """What each record that counts says; empty when that took too long."""
-        return await self._within_limit(target.domain, lambda: list(tlsa.outcomes(target.dane.published, self._peer(target, chain))), [])
+        return await self._within_limit(
+            target.domain, lambda: list(tlsa.outcomes(target.dane.published, self._presented(target, chain))), []
+        )
 
     def shut_down(self) -> None:
         """Work still under way ends on its own."""
@@ -71,9 +73,9 @@ class Authentication:
             target.domain, lambda: verify(chain, anchors, rules, references, now), Result(ok=False, text=TOO_SLOW)
         )
 
-    def _peer(self, target: Target, chain: Sequence[bytes]) -> tlsa.Peer:
+    def _presented(self, target: Target, chain: Sequence[bytes]) -> tlsa.Presented:
         ssl_settings = target.snapshot.config.ssl
-        return tlsa.Peer(
+        return tlsa.Presented(
             chain=chain,
             base=target.dane.base,
             domain=target.domain,

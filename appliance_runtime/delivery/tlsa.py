@@ -26,6 +26,8 @@ PKIX_TA, PKIX_EE, DANE_TA, DANE_EE = range(4)
 CERTIFICATE, PUBLIC_KEY = range(2)
 FULL, SHA256, SHA512 = range(3)
 _LENGTHS = {SHA256: 32, SHA512: 64}
+_VERSION = 0xA0
+"""tag of the version of a certificate, which stands in front unless that is 1"""
 _SHORT = 24
 """hex digits of data that are shown whole"""
 
@@ -82,10 +84,6 @@ def public_key_of(certificate: bytes) -> bytes:
     return parts[position].data[parts[position - 1].end : parts[position].end]
 
 
-_VERSION = 0xA0
-"""tag of the version, which stands in front unless the certificate is of version 1"""
-
-
 def selected(certificate: bytes, selector: int, matching_type: int) -> bytes:
     """What a record of this form holds for a certificate. Errors: ValueError."""
     content = certificate if selector == CERTIFICATE else public_key_of(certificate)
@@ -95,8 +93,8 @@ def selected(certificate: bytes, selector: int, matching_type: int) -> bytes:
 
 
 @frozen(kw_only=True)
-class Peer:
-    """What a peer has shown, and what it is compared with besides the records.
+class Presented:
+    """What a peer has shown, and what that is compared with besides the records.
 
     `chain`: what it sent, DER, server certificate first; `base`, `domain`, `host`: the names that its certificate may have.
     """
@@ -141,7 +139,7 @@ class Match:
         return self.record is not None
 
 
-def match(records: Sequence[Tlsa], peer: Peer) -> Match:
+def match(records: Sequence[Tlsa], peer: Presented) -> Match:
     """Whether the certificate of the peer is the one that the records promise. CPU work only: call it off the loop."""
     failed: Outcome | None = None
     for outcome in outcomes(records, peer):
@@ -151,18 +149,18 @@ def match(records: Sequence[Tlsa], peer: Peer) -> Match:
             failed = outcome
     if failed is not None:
         return Match(text=f"{label(failed.record)} of {peer.base}: {failed.problem}")
-    presented = _presented(peer)
-    return Match(text=f"no TLSA record of {peer.base} matches the certificate (presented {presented})")
+    digest = _digest(peer)
+    return Match(text=f"no TLSA record of {peer.base} matches the certificate (presented {digest})")
 
 
-def outcomes(records: Sequence[Tlsa], peer: Peer) -> Iterator[Outcome]:
+def outcomes(records: Sequence[Tlsa], peer: Presented) -> Iterator[Outcome]:
     """Of every record that counts, in order."""
     comparison = _Comparison(peer)
     for record in counting(records):
         yield comparison.outcome(record)
 
 
-def _presented(peer: Peer) -> str:
+def _digest(peer: Presented) -> str:
     try:
         digest = selected(peer.chain[0], PUBLIC_KEY, SHA256).hex()
     except (ValueError, IndexError):
@@ -174,20 +172,17 @@ def _presented(peer: Peer) -> str:
 class _Comparison:
     """One peer against many records: paths are built once for each certificate that may end them."""
 
-    peer: Peer
+    peer: Presented
 
     def outcome(self, record: Tlsa) -> Outcome:
         if not self.peer.chain:
             return Outcome(record=record, matches=False)
-        match record.usage:
-            case 0:
-                return self._authority(record)
-            case 1:
-                return Outcome(record=record, matches=self._holds(record, self.peer.chain[0]), problem=self._pkix.text)
-            case 2:
-                return self._anchor(record)
-            case _:
-                return Outcome(record=record, matches=self._holds(record, self.peer.chain[0]))
+        if record.usage == PKIX_TA:
+            return self._authority(record)
+        if record.usage == DANE_TA:
+            return self._anchor(record)
+        matches = self._holds(record, self.peer.chain[0])
+        return Outcome(record=record, matches=matches, problem=self._pkix.text if matches and record.usage == PKIX_EE else "")
 
     def _authority(self, record: Tlsa) -> Outcome:
         """An authority of the path to one that the appliance trusts."""

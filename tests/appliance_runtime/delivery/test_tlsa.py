@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from appliance_runtime.delivery.tlsa import Peer, counting, discouraged, match, outcomes, public_key_of, selected, shown, usable
+from appliance_runtime.delivery.tlsa import Presented, counting, discouraged, match, outcomes, public_key_of, selected, shown, usable
 from appliance_runtime.delivery.verify import TrustAnchors
 from appliance_runtime.dns.answers import Tlsa
 from asyncos_shell.lab.authority import Authority, Identity, rsa_root, self_signed
@@ -44,9 +44,9 @@ def full(identity: Identity, root: Authority) -> Identity:
     return evolve(identity, chain=(*identity.chain, root.certificate))
 
 
-def peer(identity: Identity, *, anchors: TrustAnchors | None = None, **fields: Any) -> Peer:
+def peer(identity: Identity, *, anchors: TrustAnchors | None = None, **fields: Any) -> Presented:
     known = {"base": BASE, "domain": DOMAIN, "host": BASE, "x509_check": False, "fqdn_check": False, "now": NOW, **fields}
-    return Peer(chain=identity.der, anchors=anchors or TrustAnchors([]), **known)
+    return Presented(chain=identity.der, anchors=anchors or TrustAnchors([]), **known)
 
 
 def record(usage: int, selector: int, matching_type: int, certificate: bytes) -> Tlsa:
@@ -162,7 +162,7 @@ def test_the_digest_that_was_presented_is_named(world: World) -> None:
 
 
 def test_a_peer_without_certificate() -> None:
-    nobody = Peer(chain=[], base=BASE, domain=DOMAIN, host=BASE, anchors=TrustAnchors([]), x509_check=False, fqdn_check=False, now=NOW)
+    nobody = Presented(chain=[], base=BASE, domain=DOMAIN, host=BASE, anchors=TrustAnchors([]), x509_check=False, fqdn_check=False, now=NOW)
     result = match([Tlsa(usage=u, selector=1, matching_type=1, data=BAD) for u in range(4)], nobody)
     assert result.text == "no TLSA record of mx1.d.test matches the certificate (presented no certificate)"
 
