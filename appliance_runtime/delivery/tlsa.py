@@ -79,9 +79,12 @@ def discouraged(record: Tlsa) -> str:
 
 def public_key_of(certificate: bytes) -> bytes:
     """SubjectPublicKeyInfo of a certificate as it stands there, DER. Errors: ValueError."""
-    parts = der.only(certificate).children()[0].children()
-    position = 6 if parts[0].tag == _VERSION else 5
-    return parts[position].data[parts[position - 1].end : parts[position].end]
+    try:
+        parts = der.only(certificate).children()[0].children()
+        position = 6 if parts[0].tag == _VERSION else 5
+        return parts[position].data[parts[position - 1].end : parts[position].end]
+    except IndexError:
+        raise ValueError("no certificate") from None
 
 
 def selected(certificate: bytes, selector: int, matching_type: int) -> bytes:

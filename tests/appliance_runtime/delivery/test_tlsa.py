@@ -13,6 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import dsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from appliance_runtime.delivery.tlsa import Presented, counting, discouraged, match, outcomes, public_key_of, selected, shown, usable
 from appliance_runtime.delivery.verify import TrustAnchors
@@ -332,6 +334,33 @@ def test_outcomes_tell_each_record(world: World) -> None:
     good = record(3, 1, 1, world.identity.der[0])
     found = list(outcomes([evolve(good, data=BAD), record(0, 0, 1, world.root.der), good], peer(world.identity)))
     assert [(one.matches, bool(one.problem), one.ok) for one in found] == [(False, False, False), (True, True, False), (True, False, True)]
+
+
+octets = st.binary(max_size=60)
+records = st.builds(Tlsa, usage=st.integers(0, 5), selector=st.integers(0, 2), matching_type=st.integers(0, 3), data=octets)
+
+
+@given(data=st.data(), strange=st.lists(records, max_size=4))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+def test_no_certificate_and_no_record_is_too_strange(world: World, data: st.DataObject, strange: list[Tlsa]) -> None:
+    """Chains and records with octets changed, left out or put in: a verdict, never an error."""
+    chain = [_damaged(data, one) for one in data.draw(st.permutations(world.identity.der))]
+    full = [Tlsa(usage=usage, selector=0, matching_type=0, data=_damaged(data, world.root.der)) for usage in range(4)]
+    shown_peer = evolve(
+        peer(world.identity, anchors=world.anchors), chain=data.draw(st.sampled_from([chain, chain[:1], [b""], [b"x", *chain]]))
+    )
+    result = match([*strange, *full], shown_peer)
+    assert result.ok or result.text
+    assert len(list(outcomes([*strange, *full], shown_peer))) == len(counting([*strange, *full]))
+
+
+def _damaged(data: st.DataObject, der: bytes) -> bytes:
+    changed = bytearray(der)
+    for _ in range(data.draw(st.integers(0, 3))):
+        position = data.draw(st.integers(0, len(changed) - 1))
+        changed[position : position + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
+    return bytes(changed) or b"x"
 
 
 def test_records_as_they_are_shown() -> None:
