@@ -115,6 +115,8 @@ class Appliance:
         except InvalidRule as error:
             raise StartFailed(f'The mapping rule "{error}" is not of the form LOGICAL=REAL.') from None
         self.anchors = _given_anchors(options.trust_anchor)
+        self.shutdown_asked = asyncio.Event()
+        """set by whoever wants the program to end"""
         self.generated_passphrase: str | None = None
         self.notes: list[str] = []
         """remarks about the start for standard error"""

@@ -110,6 +110,14 @@ class Suspending:
         self.appliance.agent.resume()
         self.appliance.logs.event("system.delivery_resumed", what=_named(domains), user=user)
 
+    async def wind_down(self) -> None:
+        """Everything is suspended until the program ends; nothing is recorded, so the next start knows nothing of it."""
+        appliance = self.appliance
+        async with appliance.committer.exclusive():
+            self.now = evolve(self.now, receiving=True, delivery=True)
+            await appliance.listen(appliance.sockets_open.prepare(appliance.endpoints(appliance.running()[1])))
+        appliance.tell_of_change()
+
     # work queue
 
     async def pause_work_queue(self, user: str, reason: str) -> None:

@@ -58,15 +58,20 @@ async def _serve_stream(running: Running, terminal: StreamTerminal, entrance: En
 
 
 async def _serve(running: Running, terminal: ShellTerminal, entrance: Entrance) -> int:
-    """Run the session until it ends or a signal ends the program."""
+    """Run the session until it ends, or a signal or the command `shutdown` ends the program."""
     session = asyncio.ensure_future(serve_session(running.appliance, running.registry, terminal, entrance))
     loop = asyncio.get_running_loop()
     signals = {signal.SIGTERM, signal.SIGHUP} | (set() if entrance.greets else {signal.SIGINT})
     for number in signals:
         loop.add_signal_handler(number, session.cancel)
+    asked = asyncio.ensure_future(running.appliance.shutdown_asked.wait())
     try:
-        await asyncio.wait((session,))
+        await asyncio.wait((session, asked), return_when=asyncio.FIRST_COMPLETED)
+        if not session.done():
+            running.say_goodbye()
+            await asyncio.wait((session,))
     finally:
+        asked.cancel()
         for number in signals:
             loop.remove_signal_handler(number)
     return 1 if session.cancelled() else session.result()

@@ -63,15 +63,19 @@ class Running:
             if (account is None or not account.enabled) and session.on_close:
                 session.on_close(ENDED)
 
+    def say_goodbye(self) -> None:
+        """End all sessions, with the text that says why."""
+        for session in list(self.appliance.sessions.open.values()):
+            if session.on_close:
+                session.on_close(SHUTTING_DOWN)
+
     async def stop(self, seconds: float = DRAIN_SECONDS) -> None:
         """End all sessions, accept nothing more, let deliveries end within `seconds`, release the state directory."""
         appliance = self.appliance
         appliance.on_change.remove(self._changed)
         self.console.close()
         self.ssh.close()
-        for session in list(appliance.sessions.open.values()):
-            if session.on_close:
-                session.on_close(SHUTTING_DOWN)
+        self.say_goodbye()
         await self.ssh.stop(FAREWELL_SECONDS)
         if self.console.tasks:
             await asyncio.wait(list(self.console.tasks), timeout=FAREWELL_SECONDS)

@@ -19,10 +19,13 @@ async def serve(options: StartOptions) -> int:
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
+    asked = running.appliance.shutdown_asked
+    signals = 0
 
     def stop() -> None:
-        if asked.is_set():
+        nonlocal signals
+        signals += 1
+        if signals > 1:
             os._exit(1)  # the second one: at once
         asked.set()
 

@@ -40,7 +40,7 @@ MODULES = {
     "sshconfig": "sshconfig",
     "sslconfig": "sslconfig",
     "status": "status resetcounters",
-    "suspending": "suspend suspendlistener suspenddel resume resumelistener resumedel",
+    "suspending": "suspend suspendlistener suspenddel resume resumelistener resumedel shutdown",
     "tail": "tail",
     "tlsverify": "tlsverify",
     "updateconfig": "updateconfig",

@@ -1,4 +1,4 @@
-"""suspend, suspendlistener, suspenddel and their opposites (operations.md 5).
+"""suspend, suspendlistener, suspenddel and their opposites; shutdown (operations.md 5).
 
 They act at once and need no commit. Sessions and deliveries under way get some seconds before they are ended.
 """
@@ -12,7 +12,7 @@ from appliance_runtime.sessions import Session
 from appliance_state.model.listeners import Listener
 from commands.answers import domain, integer, words
 from commands.arguments import Arguments
-from commands.dialog import Conversation, Refused
+from commands.dialog import Conversation, Refused, yes_or_no
 from commands.registry import Batch, Command, Dialog
 
 DEFAULT_SECONDS = 30
@@ -149,6 +149,34 @@ def _domains(answer: str) -> tuple[Sequence[str] | None]:
     return (list(dict.fromkeys(domain(word) for word in words(answer))),)
 
 
+async def shutdown(talk: Conversation, session: Session) -> None:
+    """As a SIGTERM, with the seconds that are given. What is suspended, and what is not, is so again after the next start."""
+    seconds = await _ask_seconds(talk)
+    if await talk.confirm("Are you sure you want to shut down the appliance?", key="sure", default=False):
+        await _shut_down(talk, session, seconds)
+
+
+async def _shut_down(talk: Conversation, session: Session, seconds: int) -> None:
+    appliance = session.appliance
+    suspending, clock = appliance.suspending, appliance.clock
+    talk.gap()
+    _waiting(talk, "Waiting for listeners to exit...")
+    try:
+        await suspending.wind_down()
+    except CommitRefused as refusal:
+        talk.fail(f"Error: {refusal}")
+        return
+    started = clock.now()
+    try:
+        await suspending.end_sessions(None, seconds)
+        talk.say("Receiving suspended.")
+        _waiting(talk, "Waiting for outgoing deliveries to finish...")
+        await suspending.end_deliveries(max(0.0, seconds - (clock.now() - started).total_seconds()))
+        talk.say("Mail delivery suspended.")
+    finally:
+        appliance.shutdown_asked.set()
+
+
 # -- resuming -------------------------------------------------------------------------------------------------------------
 
 
@@ -225,6 +253,14 @@ async def _suspend_batch(talk: Conversation, session: Session, args: Arguments) 
     await _suspend(talk.answering({}), session, seconds, receiving=(None,), delivery=(None,))
 
 
+async def _shutdown_batch(talk: Conversation, session: Session, args: Arguments) -> None:
+    seconds = _given_seconds(args)
+    sure = args.word("sure")
+    args.end()
+    if yes_or_no(sure):
+        await _shut_down(talk.answering({}), session, seconds)
+
+
 async def _resumelistener_batch(talk: Conversation, session: Session, args: Arguments) -> None:
     listeners = _given_listeners(session, args.rest(), _suspended_listeners(session))
     await _report(talk.answering({}), _receive_again(session, listeners))
@@ -247,6 +283,7 @@ COMMANDS = (
     _command("suspend", "Suspend receiving and deliveries.", suspend, _suspend_batch, "[<seconds>]"),
     _command("suspendlistener", "Suspend receiving.", suspendlistener, _suspendlistener_batch, "[<seconds>] [<listener>...|all]"),
     _command("suspenddel", "Suspend deliveries.", suspenddel, _suspenddel_batch, "[<seconds>] [<domain>...|all]"),
+    _command("shutdown", "Shut down the appliance.", shutdown, _shutdown_batch, "[<seconds>] Y"),
     _command("resume", "Resume receiving and deliveries.", resume, None),
     _command("resumelistener", "Resume receiving.", resumelistener, _resumelistener_batch, "[<listener>...]"),
     _command("resumedel", "Resume deliveries.", resumedel, _resumedel_batch, "[<domain>...]"),

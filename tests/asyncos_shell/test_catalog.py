@@ -16,9 +16,9 @@ NAMES = """
 alertconfig bounceconfig bouncerecipients certconfig clear commit commitdetail daneverify date deleterecipients
 delivernow deliveryconfig destconfig displayalerts dnsconfig exit findevent grep help hostrate hoststatus
 interfaceconfig last listenerconfig oldmessage passphrase print rate removemessage resetcounters resume resumedel
-resumelistener rollbackconfig rollovernow sethostname settz showchanges showmessage showrecipients smtproutes sshconfig
-sslconfig status suspend suspenddel suspendlistener tail tlsverify tophosts topin updateconfig updatenow version who
-whoami workqueue
+resumelistener rollbackconfig rollovernow sethostname settz showchanges showmessage showrecipients shutdown smtproutes
+sshconfig sslconfig status suspend suspenddel suspendlistener tail tlsverify tophosts topin updateconfig updatenow
+version who whoami workqueue
 """
 
 

@@ -201,6 +201,33 @@ def test_sessions_are_told_when_the_appliance_stops(tmp_path: Path) -> None:
         assert screen.shown.endswith(f"{PROMPT}\r\nThe appliance is shutting down.\r\n".encode())
 
 
+def test_shutdown_ends_the_program_and_every_session(tmp_path: Path) -> None:
+    with serving(tmp_path) as running:
+        screen = Screen([*PROGRAM, "attach"], environment(tmp_path))
+        screen.until(PROMPT)
+        assert running.run("-c", "shutdown 1 N") == (0, "", "")
+        status, output, _ = running.run("-c", "shutdown 1 Y")
+        assert output.startswith("Receiving suspended.\nMail delivery suspended.\n")
+        assert running.process.wait(timeout=30) == 0
+        assert screen.finish() == 1
+        assert screen.shown.endswith(f"{PROMPT}\r\nThe appliance is shutting down.\r\n".encode())
+        assert status in (0, 1), "whether the end of the line or that of the appliance came first"
+
+
+def test_shutdown_ends_an_appliance_that_was_started_for_the_session(tmp_path: Path) -> None:
+    process = subprocess.Popen([*PROGRAM, "--map", "auto"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(tmp_path))
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(b"shutdown\n1\ny\n")
+    process.stdin.flush()
+    output = process.stdout.read().decode()  # though the input has not ended
+    assert process.wait(timeout=30) == 1, "as for every session that the appliance ends"
+    assert "Mail delivery suspended.\n" in output and output.rstrip().endswith("The appliance is shutting down.")
+    process.stdin.close()
+    process.stdout.close()
+    with serving(tmp_path) as again:
+        assert "System status:                 Online" in again.run("-c", "status")[1]
+
+
 def test_interrupt_ends_it_too(tmp_path: Path) -> None:
     with serving(tmp_path) as running:
         running.process.send_signal(signal.SIGINT)

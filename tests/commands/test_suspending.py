@@ -227,6 +227,35 @@ async def test_wrong_lines_change_nothing(lab: Lab, line: str, output: str) -> N
     assert answers(lab.place.port("InboundMail"))
 
 
+# -- shutdown -----------------------------------------------------------------------------------------------------------
+
+
+async def test_shutdown_ends_mail_and_records_no_suspension(tmp_path: Path, sink: Peer, connected: Connect) -> None:
+    rule = f"{SINK}:25=127.0.0.1:{sink.port}"
+    async with live(tmp_path, rule) as place:
+        admin = place.person()
+        await admin.done(*LISTENERS, 'commit "x" Y')
+        client = await connected(place)
+        assert (await admin.type("shutdown", "5", "")).endswith("Are you sure you want to shut down the appliance? [N]> \n")
+        assert not place.appliance.shutdown_asked.is_set()
+        assert await admin.type("shutdown", "5", "y") == (
+            "Enter the number of seconds to wait before abruptly closing connections.\n"
+            "[30]> 5\n"
+            "\n"
+            "Are you sure you want to shut down the appliance? [N]> y\n"
+            "\n"
+            "Waiting for listeners to exit...\n"
+            "Receiving suspended.\n"
+            "Waiting for outgoing deliveries to finish...\n"
+            "Mail delivery suspended.\n"
+        )
+        assert await client.reply() == "421 mail.example.com Service closing transmission channel"
+        assert place.appliance.shutdown_asked.is_set()
+    async with live(tmp_path, rule) as place:
+        assert await system_status(place.person()) == "Online"
+        assert answers(place.port("InboundMail"))
+
+
 # -- delivery -------------------------------------------------------------------------------------------------------------
 
 
