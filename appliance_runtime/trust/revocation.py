@@ -22,7 +22,6 @@ from appliance_runtime.clock import Clock
 from appliance_runtime.downloads import Downloads, Encryption, NotDownloaded
 from appliance_runtime.logs.writer import EventLog
 from appliance_runtime.state_directory import write_private
-from appliance_runtime.tls import client_context
 from appliance_runtime.trust.waiting import reached
 from appliance_state.certificates.crl import MAX_FILE, NO_LISTS, CrlProblem, RevocationList, RevocationLists, next_download, read_crl
 from appliance_state.model import Config
@@ -179,8 +178,7 @@ class Revocation:
 
     def _encryption(self) -> Encryption:
         """A list is trusted for its signature, not for where it comes from (RFC 5280 8): every server will do."""
-        settings = self._live().config.ssl
-        return Encryption(context=client_context(None, methods=settings.outbound_methods, ciphers=settings.outbound_ciphers))
+        return Encryption(context=self._live().outbound_context)
 
     # -- disk -----------------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,6 @@ from appliance_runtime.clock import Clock
 from appliance_runtime.delivery.verify import Rules, TrustAnchors
 from appliance_runtime.downloads import Downloads, Encryption, NotDownloaded, TooLarge, Unreachable
 from appliance_runtime.logs.writer import EventLog
-from appliance_runtime.tls import client_context
 from appliance_runtime.trust.https_servers import https_problem
 from appliance_runtime.trust.system_list import load_system_list, save_system_list
 from appliance_runtime.trust.waiting import reached
@@ -206,8 +205,8 @@ class Updater:
         return url
 
     def _encryption(self, config: Config) -> Encryption:
-        """TLS as for outgoing mail, without a client certificate."""
-        context = client_context(None, methods=config.ssl.other_client_methods, ciphers=config.ssl.outbound_ciphers)
+        """TLS as for alert mail; the server is looked at afterwards."""
+        context = self._live().other_client_context
         if not config.updates.validate_certificates:
             return Encryption(context=context)
 

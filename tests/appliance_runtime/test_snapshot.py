@@ -1,12 +1,15 @@
 """Snapshots: what did not change is taken over, what did is made anew, what cannot be made is a problem."""
 
+import ssl
+
 import attrs
 
 from appliance_runtime.smtp.access import client_ip
 from appliance_runtime.snapshot import Builder, Snapshot
 from appliance_state.certificates.ca_bundle import packaged_bundle
 from appliance_state.model import Config
-from appliance_state.model.listeners import ListenerType, Sender, SenderGroup, new_listener
+from appliance_state.model.certificates import CrlSettings
+from appliance_state.model.listeners import ListenerType, ReceivingTls, Sender, SenderGroup, new_listener
 from tests.support.appliance import demo_certificate
 
 BASE = Config().with_(
@@ -69,3 +72,14 @@ def test_other_clients_have_the_context_of_delivery_until_they_are_allowed_older
     third = built(allowed.with_(delivery=attrs.evolve(BASE.delivery, max_concurrency=5)), second)
     assert third.other_client_context is second.other_client_context
     assert built(BASE, third).other_client_context is first.outbound_context
+
+
+def test_listeners_that_ask_for_certificates_give_no_tickets_while_revocation_counts() -> None:
+    listener = BASE.listeners["In"]
+    asking = attrs.evolve(listener, hat_default=attrs.evolve(listener.hat_default, tls=ReceivingTls.ON, tls_verify=True))
+    without = built(BASE.with_(listeners=BASE.listeners.put(asking)))
+    counting = built(without.config.with_(crl=CrlSettings(check_inbound=True)), without)
+    assert counting.inbound_contexts["demo?verify"].options & ssl.OP_NO_TICKET
+    assert not without.inbound_contexts["demo?verify"].options & ssl.OP_NO_TICKET
+    assert counting.inbound_contexts["demo"] is without.inbound_contexts["demo"]
+    assert counting.gui_contexts["demo"] is without.gui_contexts["demo"]

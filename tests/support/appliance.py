@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import ssl
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from appliance_runtime.key_files import KeyFiles
 from appliance_runtime.logs.writer import MemoryLogs
 from appliance_runtime.product import Product
 from appliance_runtime.sessions import Session, SessionTable
+from appliance_runtime.tls import client_context
 from appliance_runtime.trust.services import TrustServices
 from appliance_state.draft import Draft
 from appliance_state.model import Config
@@ -81,6 +83,15 @@ class DialogAppliance:
             lambda *alert: self.alerts.append(alert),
             self._renew,
         )
+
+    @property
+    def outbound_context(self) -> ssl.SSLContext:
+        """As a part of the live snapshot, which this appliance is for its services."""
+        return client_context(None, methods=self.config.ssl.outbound_methods, ciphers=self.config.ssl.outbound_ciphers)
+
+    @property
+    def other_client_context(self) -> ssl.SSLContext:
+        return self.outbound_context
 
     async def _renew(self) -> None:
         self.renewals += 1

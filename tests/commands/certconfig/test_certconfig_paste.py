@@ -65,6 +65,28 @@ async def test_several_certificates_in_one_block(session: Session, operate) -> N
     assert session.draft.config.certificates["mail.example.com"].material.intermediates == (issuing().pem,)
 
 
+async def test_key_leaf_and_chain_in_any_order_with_text_around_them(session: Session, operate) -> None:
+    above = issue("Lab Middle CA", root(), authority=True)
+    below = issue("Lab Lower CA", above, authority=True)
+    leaf = issue("deep.example.com", below, key=rsa_key())
+    text = "".join(f"subject=whatever\n{pem}\n\n" for pem in (above.pem, KEY_TEXT, leaf.pem, below.pem))
+    screen = await operate("paste", "", *block(text), *block(text), "", "", "")
+    subjects = "".join(f"C=JP,O=Lab,CN={name}\n" for name in ("deep.example.com", "Lab Lower CA", "Lab Middle CA"))
+    assert f".\n{subjects}{KEY}" in screen
+    assert session.draft.config.certificates["deep.example.com"].material.intermediates == (below.pem, above.pem)
+
+
+async def test_intermediates_of_one_block_in_any_order(session: Session, operate) -> None:
+    above = issue("Lab Middle CA", root(), authority=True)
+    below = issue("Lab Lower CA", above, authority=True)
+    leaf = issue("deep.example.com", below, key=rsa_key())
+    both = above.pem + below.pem
+    screen = await operate("paste", "p", *block(leaf.pem), *block(KEY_TEXT), "y", *block(above.pem), *block(both), "", "", "")
+    refused = "The certificate did not sign this certificate or its chain...discarding\n"
+    assert refused in screen and screen.index(refused) < screen.index("C=JP,O=Lab,CN=Lab Lower CA\nC=JP,O=Lab,CN=Lab Middle CA\n")
+    assert session.draft.config.certificates["p"].material.intermediates == (below.pem, above.pem)
+
+
 async def test_a_block_with_a_root_is_refused_as_a_whole(session: Session, operate) -> None:
     screen = await operate("paste", "p", *block(LEAF, issuing().pem, root().pem), *block(LEAF), *block(KEY_TEXT), "", "")
     text = "The certificate is a root certificate. Add it with CERTAUTHORITY...discarding\n"
