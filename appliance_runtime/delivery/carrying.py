@@ -81,6 +81,7 @@ async def carry(
             await postpone(agent, message, message.recipients, agent.clock.now() + READ_AGAIN)
             return ()
     rest: Sequence[QueuedRecipient] = message.recipients
+    verbatim = agent.queue.verbatim(message.mid)
     settings, address = attempt.settings, connection.target.address
     while rest and fresh():
         now = rest[:MAX_RECIPIENTS]
@@ -92,7 +93,7 @@ async def carry(
                 break
         agent.logs.event("mid.delivery_start", dcid=connection.dcid, mid=message.mid, rids=[one.rid for one in now])
         possible = agent.live().config.delivery.possible_delivery
-        outcome = await send(connection, message.sender, now, body, possible=possible)
+        outcome = await send(connection, message.sender, now, body, possible=possible, verbatim=verbatim)
         windows.give_back(settings, address, len(now) - outcome.named)
         await _record(agent, attempt, connection, message, outcome, body, records)
         if outcome.lost is not None:

@@ -44,8 +44,19 @@ class Outcome:
     """the connection was lost before; the recipients left over may be tried elsewhere"""
 
 
-async def send(connection: Connection, sender: str, recipients: Sequence[QueuedRecipient], body: bytes, *, possible: bool) -> Outcome:
-    """`possible`: a reply that never comes counts as delivered. Never raises for what the peer does."""
+async def send(
+    connection: Connection,
+    sender: str,
+    recipients: Sequence[QueuedRecipient],
+    body: bytes,
+    *,
+    possible: bool,
+    verbatim: bool = False,
+) -> Outcome:
+    """`possible`: a reply that never comes counts as delivered; `verbatim`: the body needs nothing but the final dot.
+
+    Never raises for what the peer does.
+    """
     outcome = Outcome()
     sendable = [one for one in recipients if _SENDABLE.fullmatch(sender) and _SENDABLE.fullmatch(one.address)]
     for one in recipients:
@@ -53,14 +64,20 @@ async def send(connection: Connection, sender: str, recipients: Sequence[QueuedR
             outcome.failed[one.rid] = Failure.own("5.1.0", UNSENDABLE)
     try:
         if sendable:
-            await connection.wire.converse(_transact(connection, sender, sendable, body, outcome, possible))
+            await connection.wire.converse(_transact(connection, sender, sendable, body, outcome, possible, verbatim))
     except Lost as lost:
         outcome.lost = str(lost)
     return outcome
 
 
 def _transact(
-    connection: Connection, sender: str, recipients: Sequence[QueuedRecipient], body: bytes, outcome: Outcome, possible: bool
+    connection: Connection,
+    sender: str,
+    recipients: Sequence[QueuedRecipient],
+    body: bytes,
+    outcome: Outcome,
+    possible: bool,
+    verbatim: bool,
 ) -> Generator[Step, Reply, None]:
     """The dialogue of a transaction."""
     remote = connection.target.address
@@ -90,7 +107,7 @@ def _transact(
         _refuse(connection, taken, reply, "3.0", outcome)
         return
     try:
-        reply = yield dot_stuffed(body), smtp.FINAL
+        reply = yield body + b".\r\n" if verbatim else dot_stuffed(body), smtp.FINAL
     except Lost:
         if not possible or connection.wire.sending:
             raise

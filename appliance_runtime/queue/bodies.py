@@ -24,10 +24,14 @@ class BodyCache:
         self.octets = 0
         self._limit = limit
         self._bodies: dict[int, bytes] = {}
+        self._verbatim: set[int] = set()
 
-    def put(self, mid: int, body: bytes) -> None:
+    def put(self, mid: int, body: bytes, *, verbatim: bool = False) -> None:
+        """`verbatim`: see `Body`."""
         self.drop(mid)
         self._bodies[mid] = body
+        if verbatim:
+            self._verbatim.add(mid)
         self.octets += len(body)
         while self.octets > self._limit:
             self.drop(next(iter(self._bodies)))
@@ -35,8 +39,12 @@ class BodyCache:
     def get(self, mid: int) -> bytes | None:
         return self._bodies.get(mid)
 
+    def verbatim(self, mid: int) -> bool:
+        return mid in self._verbatim
+
     def drop(self, mid: int) -> None:
         self.octets -= len(self._bodies.pop(mid, b""))
+        self._verbatim.discard(mid)
 
 
 class StoredBodies:

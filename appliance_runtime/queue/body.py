@@ -25,6 +25,8 @@ class Body:
         self.checksum = 0
         self.error: OSError | None = None
         self.spool: Path | None = None
+        self.verbatim = False
+        """set by whoever knows: the octets may be sent as they are, every line ends in CRLF and none begins with a dot"""
         self._directory = spool_directory
         self._chunks: list[bytes] = []
         self._descriptor: int | None = None
@@ -82,3 +84,10 @@ class Body:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def is_verbatim(octets: bytes) -> bool:
+    """Whether they may be sent as they are: see `Body.verbatim`."""
+    ends = octets.count(b"\r\n")
+    whole = octets.count(b"\n") == ends == octets.count(b"\r") and (not octets or octets.endswith(b"\r\n"))
+    return whole and not octets.startswith(b".") and b"\n." not in octets

@@ -200,7 +200,7 @@ class MessageQueue:
         unprocessed = 0 < self.pause == envelope.pause
         domains = self._schedule.add(envelope, recipients, now, unprocessed=unprocessed)
         if body.spool is None:
-            self._cache.put(envelope.mid, body.octets())
+            self._cache.put(envelope.mid, body.octets(), verbatim=body.verbatim)
         if not unprocessed:
             self._told.announce(domains)
 
@@ -371,6 +371,10 @@ class MessageQueue:
             if rows:
                 found |= await asyncio.to_thread(self._stored.read_rows, rows)
         return found
+
+    def verbatim(self, mid: int) -> bool:
+        """Whether a message is known to need neither dots nor line ends before it is sent. What is read from disk is not."""
+        return self._cache.verbatim(mid)
 
     def read_body(self, mid: int) -> bytes:
         """As `body`, but blocking, and leaving a damaged message where it is."""

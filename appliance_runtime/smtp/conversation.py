@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import define, field
 
-from appliance_runtime.queue.body import Body
+from appliance_runtime.queue.body import Body, is_verbatim
 from appliance_runtime.queue.envelope import NewMessage
 from appliance_runtime.queue.errors import QueueError, QueueFull
 from appliance_runtime.smtp import events, replies
@@ -51,6 +51,8 @@ class _Transaction:
     rewritten: tuple[int, bytes] | None = None
     """octets at the beginning of the content that are to be replaced, and by what"""
     masqueraded: list[tuple[str, str, str]] = field(factory=list)
+    verbatim: bool = True
+    """what is put in front may be sent as it is, and nothing is rewritten"""
 
 
 class Conversation:
@@ -259,6 +261,7 @@ class Conversation:
             transaction.rewritten = len(event.fields), fields
         if not self._dropping:
             transaction.body = self._services.queue.new_body()
+        transaction.verbatim = is_verbatim(front) and not self._listener.masquerade
         self._write(transaction, front)
 
     def _content(self, event: Content) -> None:
@@ -275,7 +278,7 @@ class Conversation:
         if transaction.body is not None and octets:
             transaction.body.write(octets)
 
-    def _complete(self, _: events.MessageComplete) -> None:
+    def _complete(self, event: events.MessageComplete) -> None:
         transaction = self._transaction
         assert transaction is not None
         self._messages += 1
@@ -300,6 +303,7 @@ class Conversation:
             return
         assert transaction.body is not None  # a message always has a header, if an empty one
         self.storing = True
+        transaction.body.verbatim = event.verbatim and transaction.verbatim
         message = NewMessage(
             mid=mid,
             sender=sender,

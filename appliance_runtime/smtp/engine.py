@@ -336,7 +336,7 @@ class Engine:
             return
         refusal = self._data.refusal
         if refusal is None:
-            self._events.append(self._ask(MessageComplete()))
+            self._events.append(self._ask(MessageComplete(self._data.verbatim)))
             return
         self.state = State.COMMAND
         self._end_transaction()

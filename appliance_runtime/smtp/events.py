@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
 
 from appliance_runtime.smtp.message_data import Content, Header, Refusal
 
@@ -29,6 +29,9 @@ class StartTls:
 @frozen
 class MessageComplete:
     """The final dot of a message that may be accepted. To be answered with the reply to it."""
+
+    verbatim: bool = field(default=False, eq=False)
+    """the content is what was sent: no dot was removed, and every line ends in CR LF"""
 
 
 @frozen

@@ -73,6 +73,8 @@ class MessageData:
         self._held: bytearray | None = bytearray()
         self._in_header = True
         self._tail = b"\n"
+        self.verbatim = True
+        """so far the content is what was sent: no dot was removed, and every line ends in CR LF"""
         self._lines = 0
         self._hops = 0
         self.size = 0
@@ -102,7 +104,9 @@ class MessageData:
         if self.size > self._max_size:
             return [], rest
         if piece:
-            piece = self._cleaned(piece.replace(b"\r\n.", b"\r\n"))
+            unstuffed = piece.replace(b"\r\n.", b"\r\n")
+            self.verbatim = self.verbatim and len(unstuffed) == len(piece)
+            piece = self._cleaned(unstuffed)
             if self._skip:
                 piece = piece[self._skip :]
                 self._skip = 0
@@ -111,8 +115,12 @@ class MessageData:
         return ([], rest) if self.refusal else (pieces, rest)
 
     def _cleaned(self, piece: bytes) -> bytes:
-        pairs = piece.count(b"\r\n")
-        if self._clean is CleanSmtp.ALLOW or (piece.count(b"\n") == pairs and piece.count(b"\r") == pairs):
+        if self._clean is not CleanSmtp.ALLOW:
+            pairs = piece.count(b"\r\n")
+            if piece.count(b"\n") == pairs and piece.count(b"\r") == pairs:
+                return piece
+        self.verbatim = False
+        if self._clean is CleanSmtp.ALLOW:
             return piece
         if self._clean is CleanSmtp.REJECT:
             self._bare = True
