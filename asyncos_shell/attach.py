@@ -121,12 +121,12 @@ class Relay:
             if self._wake is not None:
                 sources.append(self._wake)
             readable, writable, _ = select.select(sources, [self._sock] if self._outgoing else [], [])
+            if writable:
+                self._send()
             try:
-                if writable:
-                    del self._outgoing[: self._sock.send(self._outgoing)]
                 if self._sock.fileno() in readable and not self._receive():
                     break
-            except (BrokenPipeError, ConnectionResetError):
+            except ConnectionResetError:
                 break
             if STDIN in readable:
                 self._take_input()
@@ -134,6 +134,14 @@ class Relay:
                 os.read(self._wake, CHUNK)
                 self._outgoing += frames.frame(frames.SIZE, b"%d %d" % screen_size(STDIN))
         return self._status
+
+    def _send(self) -> None:
+        """A command that is done hears nothing more; what it has said is still to be read."""
+        try:
+            del self._outgoing[: self._sock.send(self._outgoing)]
+        except (BrokenPipeError, ConnectionResetError):
+            self._outgoing.clear()
+            self._input_open = False
 
     def _take_input(self) -> None:
         data = os.read(STDIN, CHUNK)
