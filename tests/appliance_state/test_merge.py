@@ -6,9 +6,11 @@ import pytest
 from appliance_state.merge import merge
 from appliance_state.model import Config
 from appliance_state.model.alerts import AlertRecipient
-from appliance_state.model.certificates import CertificateProfile, KeyMaterial
+from appliance_state.model.certificates import CertificateAuthorities, CertificateProfile, CrlSource, KeyMaterial, SecretRef
 from appliance_state.model.destinations import Destination, TlsSupport
 from appliance_state.model.listeners import Listener, ListenerType, RatEntry, ReceivingTls, new_listener
+from appliance_state.model.updates import Updates
+from appliance_state.table import Table
 from appliance_state.validate import problems
 
 LISTENER = new_listener(name="InboundMail", uid="l1", kind=ListenerType.PUBLIC, interface="Management", accept=("a.test", "b.test"))
@@ -154,3 +156,32 @@ def test_a_cipher_string_is_one_value() -> None:
     _, (conflict,) = merge(BASE, with_ssl(outbound_ciphers="AES128"), with_ssl(outbound_ciphers="AES256"))
     assert conflict.title == "SSL settings: outbound_ciphers"
     assert (conflict.own, conflict.committed) == ("AES128", "AES256")
+
+
+def test_lists_of_certificates_are_sets_and_the_switches_beside_them_single_values() -> None:
+    a, b, c = (f"-----BEGIN CERTIFICATE-----\n{letter}\n-----END CERTIFICATE-----\n" for letter in "abc")
+
+    def trusting(*pems: str, enabled: bool = False) -> Config:
+        updates = Updates(trusted_certificates=pems, validate_certificates=not enabled)
+        return BASE.with_(certificate_authorities=CertificateAuthorities(custom_list=pems, custom_enabled=enabled), updates=updates)
+
+    base = trusting(a, b)
+    merged, conflicts = merge(base, trusting(b, c), trusting(a, b, enabled=True))
+    assert not conflicts and merged == trusting(b, c, enabled=True)
+    merged, conflicts = merge(base, trusting(a, b, c), trusting(a))
+    assert not conflicts and merged == trusting(a, c)
+
+
+def test_sources_of_revocation_lists_merge_field_by_field() -> None:
+    base = BASE.with_(crl_sources=Table([CrlSource(name="lab", url="file:a")]))
+
+    def source(**fields: str) -> Config:
+        return base.with_(crl_sources=base.crl_sources.put(attrs.evolve(base.crl_sources["lab"], **fields)))  # type: ignore[arg-type]
+
+    merged, conflicts = merge(base, source(url="file:b"), source(update="off"))
+    assert not conflicts and merged.crl_sources["lab"] == CrlSource(name="lab", url="file:b", update="off")
+    _, (conflict,) = merge(base, source(url="file:b"), source(url="file:c"))
+    assert conflict.title == 'CRL source "lab": url'
+    secret, plain = (BASE.with_(updates=Updates(server_url=url)) for url in (SecretRef("s"), "http://u.test/"))
+    _, (conflict,) = merge(BASE, secret, plain)
+    assert (conflict.title, conflict.own, conflict.committed) == ("update settings: server_url", "(set)", "http://u.test/")

@@ -97,6 +97,11 @@ RULES: list[tuple[str, Callable[[], Config], str]] = [
         'The DNS settings use the interface "Gone", which does not exist.',
     ),
     (
+        "5 updates",
+        lambda: BASE.with_(updates=attrs.evolve(BASE.updates, interface="Gone")),
+        'The update settings use the interface "Gone", which does not exist.',
+    ),
+    (
         "5 delivery",
         lambda: BASE.with_(delivery=attrs.evolve(BASE.delivery, interface="Gone")),
         'The delivery settings use the interface "Gone", which does not exist.',

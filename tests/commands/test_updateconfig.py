@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from appliance_runtime.sessions import Session
 from appliance_state.model.certificates import SecretRef
 from appliance_state.model.updates import Updates, UpdateSource
-from commands.interfaces import users_of
+from commands.interfaces import users_of, with_interface
 from commands.registry import without_secrets
 from commands.updateconfig import COMMAND, duration, menu, shown_url, trusted
 from tests.support.appliance import make_session
@@ -216,4 +217,7 @@ async def test_batch_errors(session: Session, line: str, text: str) -> None:
 
 async def test_an_interface_that_is_used_here_cannot_silently_go(session: Session) -> None:
     await run_batch(COMMAND, session, "updateconfig setup --interface=Management")
-    assert users_of(session.draft.config, "management") == ["updateconfig"]
+    config = session.draft.config
+    assert users_of(config, "management") == ["updateconfig"]
+    renamed = evolve(config.interfaces["Management"], name="Admin")
+    assert with_interface(config, "Management", renamed).updates.interface == "Admin"
