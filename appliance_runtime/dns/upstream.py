@@ -6,6 +6,7 @@ in random order among equals; 3 s and 2 tries each. An answer of any kind ends t
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import random
 from collections.abc import Callable
@@ -27,6 +28,8 @@ from appliance_state.table import Table
 LIMIT = 3.0
 """seconds of real time that a server gets for an answer"""
 TRIES = 2
+AT_ONCE = 256
+"""questions under way to one server: each takes a socket, and more would fail for want of them or be lost on the way"""
 
 
 class Upstream:
@@ -47,6 +50,7 @@ class Upstream:
         self._limit = LIMIT * net_timeout_scale
         self._source = source
         self._rng = rng or random.SystemRandom()
+        self._places: dict[tuple[str, int], asyncio.Semaphore] = {}
 
     def only(self, server: DnsServer) -> Upstream:
         """One of the servers, which is asked once."""
@@ -64,12 +68,10 @@ class Upstream:
             for _ in range(self.tries):
                 question = dns.message.make_query(name, kind, use_edns=0, payload=PAYLOAD, want_dnssec=do, flags=dns.flags.RD | flags)
                 try:
-                    response = await exchange(
-                        question,
-                        self._address_map.connect(address, port),
-                        limit=self._limit,
-                        source=self._source(self.settings.interface),
-                    )
+                    real, source = self._address_map.connect(address, port), self._source(self.settings.interface)
+                    # Waiting for a place is no fault of the server: its time runs from the question on.
+                    async with self._places.setdefault((address, port), asyncio.Semaphore(AT_ONCE)):
+                        response = await exchange(question, real, limit=self._limit, source=source)
                 except (OSError, EOFError):
                     continue
                 if response.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):

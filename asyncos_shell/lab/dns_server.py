@@ -86,6 +86,7 @@ class LabDns:
         self._faults: dict[Key, tuple[Fault, str]] = {}
         self._tree = ZoneTree(now, self._flaw)
         self._withheld: dict[dns.name.Name, LabZone] = {}
+        self._arranged = True
         self._transport: asyncio.DatagramTransport | None = None
         self._server: asyncio.Server | None = None
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
@@ -115,7 +116,7 @@ class LabDns:
         `chains`: what peers send, DER, for `{{ tlsa 3 1 1 mx1 }}` in the text. Errors: ValueError."""
         text = filled(text, chains or {})
         self._tree.declare(LabZone.of(name, text, signing or Signing() if signed else None))
-        self._tree.arrange(owner for owner, _ in self._records)
+        self._arranged = False
 
     def set(self, line: str) -> None:
         """Add a record: `NAME [TTL] TYPE DATA`, names absolute with or without the last dot. Errors: ValueError."""
@@ -134,7 +135,13 @@ class LabDns:
             return
         rrset = self._records.setdefault((owner, kind), dns.rrset.RRset(owner, dns.rdataclass.IN, kind))
         rrset.add(data, ttl)
-        self._tree.arrange(owner for owner, _ in self._records)
+        self._arranged = False
+
+    def _arrange(self) -> None:
+        """Delegations, made when they are needed: many records may come before a question."""
+        if not self._arranged:
+            self._tree.arrange(owner for owner, _ in self._records)
+            self._arranged = True
 
     def remove(self, name: str, kind: str) -> None:
         """Remove the records of a name and type."""
@@ -146,6 +153,7 @@ class LabDns:
         """Answer questions for `name` and `kind` so from now on; None = as the table says. `host`: the one of forged-mx.
 
         Errors: ValueError, where a name outside of the zones cannot have the fault."""
+        self._arrange()
         key = _key(name, kind)
         old, _ = self._faults.pop(key, ("secure", ""))
         self._switch(key, old, on=False)
@@ -202,6 +210,7 @@ class LabDns:
             question = dns.message.from_wire(wire)
         except dns.exception.DNSException:
             return None
+        self._arrange()
         name, kind = question.question[0].name.canonicalize(), question.question[0].rdtype
         cd = bool(question.flags & dns.flags.CD)
         do = bool(question.ednsflags & dns.flags.DO)

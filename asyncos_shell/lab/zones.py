@@ -34,6 +34,16 @@ class Found:
     exists: bool = True
 
 
+@frozen(kw_only=True)
+class _Index:
+    """Content of a zone at one version. `existing`: `names` and all names above them."""
+
+    version: int
+    kinds: dict[dns.name.Name, set[RdataType]]
+    names: frozenset[dns.name.Name]
+    existing: set[dns.name.Name]
+
+
 @define(eq=False)
 class LabZone:
     """`signing` None = an unsigned zone. `cuts`: zones below, and whether they are signed."""
@@ -50,6 +60,7 @@ class LabZone:
     """made of a part of the zone above for the time being"""
     version: int = 0
     """counts changes"""
+    _known: _Index | None = field(default=None, init=False)
 
     @classmethod
     def of(cls, name: str, text: str, signing: Signing | None) -> LabZone:
@@ -99,19 +110,39 @@ class LabZone:
         if name in self.cuts:
             below = self.cuts[name]
             return {RdataType.NS, RdataType.DS} if below is not None and below.delegated else {RdataType.NS}
-        kinds = {kind for owner, kind in self.records if owner == name and not self._is_hidden(name, kind)}
-        if name == self.name and self.signing is not None:
-            kinds |= {RdataType.DNSKEY}
-        return kinds
+        kinds = self._index().kinds.get(name, set())
+        return kinds | {RdataType.DNSKEY} if name == self.name and self.signing is not None else kinds
 
-    def names(self) -> set[dns.name.Name]:
+    def names(self) -> frozenset[dns.name.Name]:
         """Names that have records or are delegated."""
-        names = {owner for owner, kind in self.records if not self._is_hidden(owner, kind)} | set(self.cuts)
-        return {name for name in names if not any(name != cut and name.is_subdomain(cut) for cut in self.cuts)}
+        return self._index().names
 
     def exists(self, name: dns.name.Name) -> bool:
         """The name, or one below it, has records."""
-        return any(owner.is_subdomain(name) for owner in self.names())
+        return name in self._index().existing
+
+    def _index(self) -> _Index:
+        """What is there, gathered anew after a change."""
+        if self._known is None or self._known.version != self.version:
+            kinds: dict[dns.name.Name, set[RdataType]] = {}
+            for owner, kind in self.records:
+                if not self._is_hidden(owner, kind):
+                    kinds.setdefault(owner, set()).add(kind)
+            names = frozenset(name for name in {*kinds, *self.cuts} if not self._is_below_a_cut(name))
+            existing: set[dns.name.Name] = set()
+            for name in names:
+                while name not in existing:
+                    existing.add(name)
+                    name = name.parent() if name != self.name else name
+            self._known = _Index(version=self.version, kinds=kinds, names=names, existing=existing)
+        return self._known
+
+    def _is_below_a_cut(self, name: dns.name.Name) -> bool:
+        while name != self.name:
+            name = name.parent()
+            if name in self.cuts:
+                return True
+        return False
 
     def _is_hidden(self, name: dns.name.Name, kind: RdataType) -> bool:
         if not self.hidden:

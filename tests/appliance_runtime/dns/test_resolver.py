@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import cast
+from typing import ClassVar, cast
 
 import pytest
 
@@ -13,6 +13,7 @@ from appliance_runtime.addresses import AddressMap
 from appliance_runtime.clock import FakeClock
 from appliance_runtime.dns.answers import LookupFailed, MailExchanger
 from appliance_runtime.dns.resolver import Resolver
+from appliance_runtime.dns.upstream import AT_ONCE
 from appliance_state.model.destinations import IpSortPref
 from appliance_state.model.dns import AlternateServer, Dns, DnsServer
 from appliance_state.table import Table
@@ -242,5 +243,40 @@ async def test_a_forged_datagram_is_ignored() -> None:
     server.port = transport.get_extra_info("sockname")[1]
     try:
         assert (await resolver_of(server).mx("d.test")).exchangers[0].host == "right.test"
+    finally:
+        transport.close()
+
+
+async def test_many_questions_at_once_wait_for_each_other() -> None:
+    """Each takes a socket: with thousands of destinations due they would run out, and be taken for servers that do not answer."""
+
+    class Holding(asyncio.DatagramProtocol):
+        held: ClassVar[list[tuple[bytes, tuple[str, int]]]] = []
+        most = 0
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = cast(asyncio.DatagramTransport, transport)
+
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+            self.held.append((data, addr))
+            Holding.most = max(Holding.most, len(self.held))
+            if len(self.held) == 1:
+                asyncio.get_running_loop().call_later(0.01, self.release)
+
+        def release(self) -> None:
+            for data, addr in self.held:
+                self.transport.sendto(server.answer(data, "udp"), addr)
+            self.held.clear()
+
+    count = 3 * AT_ONCE
+    server = LabDns(*(f"d{n}.test MX 10 mx.d{n}.test." for n in range(count)))
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Holding, local_addr=("127.0.0.1", 0))
+    server.port = transport.get_extra_info("sockname")[1]
+    settings = Dns(servers=Table([DnsServer(address="127.0.0.1", port=server.port)]))
+    try:
+        resolver = Resolver(settings, FakeClock(NOW), AddressMap())
+        answers = await asyncio.gather(*(resolver.mx(f"d{n}.test") for n in range(count)))
+        assert all(len(answer.exchangers) == 1 for answer in answers)
+        assert 1 < Holding.most <= AT_ONCE
     finally:
         transport.close()
