@@ -143,7 +143,7 @@ def _gauges(host: _Host) -> Iterator[str]:
 
 
 def _times(session: Session, host: _Host, timezone: str) -> Iterator[str]:
-    received = min((m.envelope.received for m in session.appliance.queue.messages() if host.name in m.parcels), default=None)
+    received = session.appliance.queue.oldest_for(host.name)
     now = session.appliance.clock.now()
     yield _labelled("Oldest Message", "No Messages" if received is None else age(max(now - received, timedelta())))
     last = host.state.last_activity

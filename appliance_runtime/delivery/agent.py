@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from appliance_runtime.dns.resolver import Resolver
 
 SOURCE = ""
+AT_ONCE = 500
+"""messages that are set aside in one step of the event loop"""
 LAST_WORDS = 2.0
 """seconds of real time in which a worker notices that its connection was dropped"""
 TURNS = 1000
@@ -155,8 +157,11 @@ class DeliveryAgent:
         """Have mail wait until deliveries to its domain are resumed; False = they are not suspended."""
         if self.stopping or not self.suspended(domain):
             return False
-        for _ in self.queue.suspend(domain):
+        aside = self.queue.suspend(domain, AT_ONCE)
+        for _ in aside:
             self.logs.event("delivery.suspended", domain=domain)
+        if len(aside) == AT_ONCE:
+            asyncio.get_running_loop().call_soon(self._set_aside, domain)
         return True
 
     def connections(self, domain: str) -> tuple[int, int]:

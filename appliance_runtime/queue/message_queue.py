@@ -49,6 +49,8 @@ __all__ = ["Body", "MessageQueue", "NewMessage", "QueueError", "QueueFull", "Que
 
 SIZE_LIMIT = 40 * 1024**3
 """octets of the database"""
+AT_ONCE = 500
+"""messages of the work queue that are handed to delivery in one step of the event loop"""
 CACHE_LIMIT = 64 * 1024**2
 """octets"""
 
@@ -212,9 +214,15 @@ class MessageQueue:
         return len(self._schedule.unprocessed)
 
     def process(self) -> None:
-        """End the pause of the work queue: hand everything in it to delivery."""
+        """End the pause of the work queue: hand everything in it to delivery, some at a time."""
         self.pause = 0
-        self._told.announce(self._schedule.process(self._clock.now()))
+        self._process_some()
+
+    def _process_some(self) -> None:
+        domains, more = self._schedule.process(self._clock.now(), AT_ONCE, self.pause)
+        self._told.announce(domains)
+        if more:
+            self._loop.call_soon(self._process_some)
 
     # -- delivery -----------------------------------------------------------------------------------------------------
 
@@ -291,9 +299,9 @@ class MessageQueue:
             waiting = self._schedule.defer(mid, rids, until, "", self._clock.now(), failed=False)
             await self._store(self._record(message, waiting))
 
-    def suspend(self, domain: str) -> list[int]:
-        """Set aside what is due to a domain, until `resume`; returns the MIDs. It goes on counting as queued."""
-        aside = self._schedule.suspend(domain, self._clock.now())
+    def suspend(self, domain: str, limit: int) -> list[int]:
+        """Set aside up to `limit` messages that are due to a domain, until `resume`; returns the MIDs. They go on counting as queued."""
+        aside = self._schedule.suspend(domain, self._clock.now(), limit)
         self._told.set_alarm()
         return aside
 
@@ -425,6 +433,10 @@ class MessageQueue:
     def oldest(self) -> Envelope | None:
         """Envelope of the message that was received first."""
         return self._schedule.oldest()
+
+    def oldest_for(self, domain: str) -> datetime | None:
+        """When the oldest message for a domain was received. Costs a look at all messages."""
+        return min((message.envelope.received for message in self._schedule.messages.values() if domain in message.parcels), default=None)
 
     def domains(self) -> Iterator[tuple[str, int, int]]:
         """(domain, active recipients, attempted ones of them) of every domain in the queue."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 
 from attrs import define, field
 
@@ -102,8 +103,8 @@ class Schedule:
         self.messages: dict[int, Message] = {}
         self.active_recipients = 0
         self.attempted_recipients = 0
-        self.unprocessed: set[int] = set()
-        """MIDs of the messages in the work queue"""
+        self.unprocessed: dict[int, None] = {}
+        """MIDs of the messages in the work queue, in the order in which they came"""
         self._domains: dict[str, _Domain] = {}
         self._due: set[str] = set()
         self._timeline: list[tuple[datetime, str]] = []
@@ -125,21 +126,25 @@ class Schedule:
         self.messages[envelope.mid] = message
         heapq.heappush(self._ages, (envelope.received, envelope.mid))
         if unprocessed:
-            self.unprocessed.add(envelope.mid)
+            self.unprocessed[envelope.mid] = None
         else:
             self._enter(message, now)
         return set(message.parcels)
 
-    def process(self, now: datetime) -> set[str]:
-        """Hand everything in the work queue to delivery; returns the domains concerned."""
+    def process(self, now: datetime, limit: int, pause: int) -> tuple[set[str], bool]:
+        """Hand up to `limit` messages of the work queue to delivery, but none that came during `pause`.
+
+        Returns the domains concerned, and whether there are more.
+        """
         domains: set[str] = set()
-        for mid in sorted(self.unprocessed):
+        mids = [mid for mid in islice(self.unprocessed, limit) if not 0 < pause == self.messages[mid].envelope.pause]
+        for mid in mids:
+            del self.unprocessed[mid]
             message = self.messages[mid]
             message.unprocessed = False
             self._enter(message, now)
             domains |= set(message.parcels)
-        self.unprocessed.clear()
-        return domains
+        return domains, len(mids) == limit
 
     def _enter(self, message: Message, now: datetime) -> None:
         """Count a message for its domains, and have it wait there."""
@@ -150,11 +155,11 @@ class Schedule:
         for parcel in message.parcels.values():
             self._enqueue(parcel, now)
 
-    def suspend(self, name: str, now: datetime) -> list[int]:
-        """Set everything aside that is due to a domain, until `resume`; returns the MIDs."""
+    def suspend(self, name: str, now: datetime, limit: int) -> list[int]:
+        """Set aside up to `limit` messages that are due to a domain, until `resume`; returns the MIDs."""
         horizon = _horizon(now)
-        aside = []
-        while (head := self._head(name)) and head[0] < horizon:
+        aside: list[int] = []
+        while len(aside) < limit and (head := self._head(name)) and head[0] < horizon:
             parcel = self.messages[head[1]].parcels[name]
             heapq.heappop(self._domains[name].heap)
             parcel.queued = None
@@ -224,7 +229,7 @@ class Schedule:
                 self._settle(parcel, done, now)
         if not message.parcels:
             del self.messages[mid]
-            self.unprocessed.discard(mid)
+            self.unprocessed.pop(mid, None)
         return not message.parcels
 
     def defer(

@@ -18,11 +18,12 @@ from zoneinfo import ZoneInfo
 from appliance_runtime.delivery.transaction import dot_stuffed
 from appliance_runtime.smtp.engine import MAX_LINE, Engine, State
 from appliance_runtime.smtp.events import MessageComplete, Recipient, Sender, StartTls
+from appliance_runtime.smtp.masquerade import Masquerade
 from appliance_runtime.smtp.message_data import LONGEST_HELD_HEADER, Content, Header
 from appliance_runtime.smtp.received import message_id, received_date, received_field, subject
 from appliance_runtime.smtp.settings import EngineSettings
 from appliance_state.hat_text import TableError, host_access_text, parse_host_access
-from appliance_state.model.listeners import CleanSmtp, ReceivingTls
+from appliance_state.model.listeners import CleanSmtp, MasqueradedField, Masquerading, ReceivingTls
 from commands.listenerconfig.rat_text import parse_domain_map, parse_recipient_access, recipient_access_text
 
 INPUTS = 200_000
@@ -34,6 +35,10 @@ TABLE_ENTRIES = (
 )  # fmt: skip
 DATE = received_date(datetime(2026, 3, 6, 9, 0, tzinfo=UTC), ZoneInfo("UTC"))
 CLIENT = IPv4Address("192.0.2.1")
+MASQUERADE = Masquerade(
+    [Masquerading(original="@inside.test", new="@mask.test"), Masquerading(original="joe", new="ann@mask.test")],
+    frozenset(MasqueradedField),
+)
 MESSAGE = b"MAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nDATA\r\n"
 
 SMTP_PIECES = (
@@ -42,6 +47,7 @@ SMTP_PIECES = (
     b'RCPT TO:<"a b"@[192.0.2.1]>\r\n', b"RCPT TO:<c@[IPv6:::1]>\r\n", b"RCPT TO:<c>\r\n", b"RCPT TO: c@d.test\r\n", b"DATA\r\n",
     b"RSET\r\n", b"NOOP\r\n", b"VRFY x\r\n", b"HELP\r\n", b"AUTH LOGIN\r\n", b"STARTTLS\r\n", b"QUIT\r\n", b"\r\n", b"\r\n.\r\n", b".\r\n",
     b"\n.\n", b"\r.\r", b"\n.\r\n", b"\r\n.\n", b"\r\n..\r\n", b"Subject: =?utf-8?q?x=C3?=\r\n", b"Subject: =?x?b?!!?=\r\n folded\r\n",
+    b"From: Joe <joe@inside.test>, ", b"To: joe,\r\n\tann@inside.test (x), \"a, b\" <c@inside.test>; ", b"Cc: group: joe@inside.test;\r\n",
     b"Message-ID: <x@y>\r\n", b"Received: by x\r\n", b"\0\xff\x80", b"\xc3\xa9", b"x" * 998 + b"\r\n", b"y" * 1100, b"\r", b"\n", b" ", b"<",
 )  # fmt: skip
 TABLE_PIECES = (
@@ -121,6 +127,8 @@ def _header(engine: Engine, header: Header) -> None:
     assert field.count(b"\n") == 1 and field.endswith(b"\r\n") and field.isascii()
     for value in (message_id(header.fields), subject(header.fields)):
         assert value is None or isinstance(value, str)
+    masked, changes = MASQUERADE.header(header.fields)
+    assert masked.count(b"\n") == header.fields.count(b"\n") and (changes or masked == header.fields)
 
 
 def _message(content: bytes, settings: EngineSettings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from attrs import define
+from attrs import define, evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -248,10 +248,10 @@ def test_what_is_in_the_work_queue_counts_for_no_domain() -> None:
     assert schedule.add(envelope(1, "u@d.test", "u@e.test"), recipients, START, unprocessed=True) == {"d.test", "e.test"}
     assert (schedule.active_recipients, list(schedule.domains()), schedule.domains_due(START)) == (0, [], [])
     assert schedule.hurry(None, START) == set()
-    assert schedule.unprocessed == {1}
+    assert list(schedule.unprocessed) == [1]
     assert not schedule.complete(1, [1], START)
-    assert schedule.process(START) == {"d.test"}
-    assert (schedule.active_recipients, schedule.domains_due(START), schedule.unprocessed) == (1, ["d.test"], set())
+    assert schedule.process(START, 10, 0) == ({"d.test"}, False)
+    assert (schedule.active_recipients, schedule.domains_due(START), schedule.unprocessed) == (1, ["d.test"], {})
     assert [m.mid for m in schedule.lease("d.test", START, 10)] == [1]
 
 
@@ -259,19 +259,19 @@ def test_a_message_that_is_removed_from_the_work_queue_is_gone() -> None:
     schedule = Schedule()
     schedule.add(envelope(1, "u@d.test"), [Recipient(0, "u@d.test", "d.test", START)], START, unprocessed=True)
     assert schedule.complete(1, [0], START)
-    assert (schedule.process(START), schedule.messages, schedule.oldest()) == (set(), {}, None)
+    assert (schedule.process(START, 10, 0), schedule.messages, schedule.oldest()) == ((set(), False), {}, None)
 
 
 def test_what_is_suspended_waits_with_its_old_due_times() -> None:
     schedule = Schedule()
     add(schedule, 1, "d.test", "e.test")
     add(schedule, 2, "d.test", now=later(60))
-    assert schedule.suspend("d.test", later(0)) == [1]
-    assert schedule.suspend("d.test", later(0)) == []
+    assert schedule.suspend("d.test", later(0), 10) == [1]
+    assert schedule.suspend("d.test", later(0), 10) == []
     assert schedule.domains_due(later(0)) == ["e.test"]
     assert schedule.recipients("d.test") == (2, 0)
     assert schedule.hurry("d.test", later(0)) == {"d.test"}, "only the other message waits"
-    assert schedule.suspend("d.test", later(0)) == [2]
+    assert schedule.suspend("d.test", later(0), 10) == [2]
     assert schedule.next_due() is None
     assert schedule.resume(lambda domain: domain == "e.test", later(5)) == set()
     assert schedule.resume(lambda domain: True, later(5)) == {"d.test"}
@@ -281,10 +281,30 @@ def test_what_is_suspended_waits_with_its_old_due_times() -> None:
 def test_what_is_suspended_can_be_claimed_and_given_back() -> None:
     schedule = Schedule()
     add(schedule, 1, "d.test")
-    schedule.suspend("d.test", START)
+    schedule.suspend("d.test", START, 10)
     claimed = schedule.claim(1, [0], START)
     assert claimed is not None and [r.rid for r in claimed.recipients] == [0]
     schedule.release(1, "d.test", START)
     assert schedule.domains_due(START) == []
     assert schedule.complete(1, [0], START)
     assert list(schedule.domains()) == []
+
+
+def test_the_work_queue_is_emptied_some_at_a_time_and_not_of_the_next_pause() -> None:
+    schedule = Schedule()
+    for mid, pause in ((5, 1), (2, 1), (7, 1), (9, 2)):
+        held = evolve(envelope(mid, "u@d.test"), pause=pause)
+        schedule.add(held, [Recipient(0, "u@d.test", "d.test", START)], START, unprocessed=True)
+    assert schedule.process(START, 2, 2) == ({"d.test"}, True)
+    assert list(schedule.unprocessed) == [7, 9]
+    assert schedule.process(START, 2, 2) == ({"d.test"}, False)
+    assert list(schedule.unprocessed) == [9]
+    assert schedule.process(START, 2, 0) == ({"d.test"}, False)
+    assert [m.mid for m in schedule.lease("d.test", START, 10)] == [2, 5, 7, 9]
+
+
+def test_so_many_are_set_aside_at_a_time() -> None:
+    schedule = Schedule()
+    for mid in range(1, 6):
+        add(schedule, mid, "d.test")
+    assert [schedule.suspend("d.test", START, 2) for _ in range(4)] == [[1, 2], [3, 4], [5], []]
