@@ -25,7 +25,7 @@ from appliance_runtime.clock import Clock, SystemClock
 from appliance_runtime.commit import Author, CommitRefused, Committer, build_snapshot
 from appliance_runtime.delivery.agent import DeliveryAgent
 from appliance_runtime.delivery.probe import Probe
-from appliance_runtime.demo import DemoCertificate, load_demo
+from appliance_runtime.demo import DemoCertificate, load_demo, log_demo_users
 from appliance_runtime.dns.loading import load_soon, loading_resolver
 from appliance_runtime.downloads import Downloads
 from appliance_runtime.key_files import KeyFiles
@@ -299,7 +299,6 @@ class Appliance:
         except CommitRefused as refusal:
             await self._close_files()
             raise StartFailed(*refusal.problems) from None
-        self.logs.event("system.up")
         await prepared.apply()
         # Alerts need the live snapshot, so what was found while opening is reported from here on.
         self.queue.report_to(self.alerts.raise_)
@@ -341,6 +340,9 @@ class Appliance:
         self._live = snapshot
         self._config = (snapshot.generation, snapshot.config)
         prepared.logs.apply()
+        if before is None:
+            self.logs.event("system.up")
+            log_demo_users(self.logs, None, snapshot.config)
         if before is not None and before.config.dns != snapshot.config.dns:
             self.resolver.reconfigure(snapshot.config.dns)
         await self.listen(prepared.sockets)

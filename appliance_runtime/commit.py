@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import define, evolve, field, frozen
 
 from appliance_runtime.clock import long_date
+from appliance_runtime.demo import log_demo_users
 from appliance_runtime.snapshot import Builder, Snapshot
 from appliance_state import validate
 from appliance_state.diff import changed_objects
@@ -182,13 +183,7 @@ class Committer:
             return long_date(moment, after.system.timezone)
 
         known = set(validate.warnings(before, now, date))
-        subjects = {subject for subject, _ in validate.demo_users(before)}
-        for subject, _ in validate.demo_users(after):
-            if subject not in subjects and not subject.startswith("HTTPS"):
-                if subject.startswith("Listener"):
-                    self.appliance.logs.event("demo.in_use", user=subject)
-                else:
-                    self.appliance.logs.event("demo.in_use_outgoing")
+        log_demo_users(self.appliance.logs, before, after)
         return tuple(text for text in validate.warnings(after, now, date) if text not in known)
 
 

@@ -13,8 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from appliance_runtime.clock import Clock
+from appliance_runtime.logs.writer import EventLog
 from appliance_runtime.state_directory import write_private
 from appliance_runtime.vault import SealedFiles
+from appliance_state.model import Config
+from appliance_state.validate import demo_users
 
 COMMON_NAME = "Cisco Appliance Demo Certificate"
 DAYS = 3650
@@ -60,3 +63,12 @@ async def load_demo(directory: Path, sealed_files: SealedFiles, clock: Clock) ->
         sealed_files.write(key, demo.private_key)
         return demo
     return DemoCertificate(certificate=certificate.read_text(), private_key=private_key)
+
+
+def log_demo_users(logs: EventLog, before: Config | None, after: Config) -> None:
+    """A line for each mail service that begins to use the demo certificate; at a start (`before` is None) for all that use it."""
+    known = demo_users(before) if before is not None else []
+    for user in demo_users(after):
+        subject, text = user
+        if user not in known and not subject.startswith("HTTPS"):
+            logs.event("demo.in_use", text=text)

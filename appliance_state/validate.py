@@ -10,11 +10,12 @@ from datetime import datetime
 
 from appliance_state.certificates.keys import belongs, read_sealed_key
 from appliance_state.certificates.pem import NotReadable, read_certificate
+from appliance_state.certificates.profile_names import is_demo
 from appliance_state.ciphers import OUTGOING_LEVEL, SERVER_LEVEL, usable
 from appliance_state.model import Config
 from appliance_state.model.certificates import CertificateProfile, SecretRef
 from appliance_state.model.destinations import DEFAULT_DOMAIN, DaneSupport, TlsSupport
-from appliance_state.model.interfaces import DEMO, SERVICES
+from appliance_state.model.interfaces import SERVICES
 from appliance_state.model.listeners import ReceivingTls
 from appliance_state.model.tls_settings import TLS_SERVICES, gap_problem, service_title
 from appliance_state.model.users import Role
@@ -42,7 +43,7 @@ def _references(config: Config) -> Iterator[str]:
         if listener.interface not in interfaces:
             yield f'Listener "{listener.name}" uses the interface "{listener.interface}", which does not exist.'
     for user, name in certificate_users(config):
-        if name != DEMO and name not in config.certificates:
+        if not is_demo(name) and name not in config.certificates:
             verb = "use" if user.startswith("The ") else "uses"
             yield f'{user} {verb} the certificate "{name}", which does not exist.'
     for listener in config.listeners.sorted():
@@ -204,13 +205,13 @@ def demo_users(config: Config) -> list[tuple[str, str]]:
         policies = [policy.parameters.tls for policy in listener.hat_policies]
         groups = [group.parameters.tls for group in listener.hat_sender_groups]
         tls_on = any(value not in (None, ReceivingTls.OFF) for value in (listener.hat_default.tls, *policies, *groups))
-        if tls_on and listener.tls_certificate == DEMO:
+        if tls_on and is_demo(listener.tls_certificate):
             found.append((f'Listener "{listener.name}"', f'Listener "{listener.name}" uses the demo certificate, which is not secure.'))
     for interface in config.interfaces.sorted():
-        if interface.https_port is not None and interface.https_certificate == DEMO:
+        if interface.https_port is not None and is_demo(interface.https_certificate):
             subject = f'HTTPS on interface "{interface.name}"'
             found.append((subject, f"{subject} uses the demo certificate, which is not secure."))
     levels = {entry.tls_support for entry in config.destinations.entries()} - {None, TlsSupport.NO}
-    if config.destination_globals.certificate == DEMO and levels:
+    if is_demo(config.destination_globals.certificate) and levels:
         found.append(("Outgoing TLS connections", "Outgoing TLS connections use the demo certificate, which is not secure."))
     return found

@@ -100,8 +100,7 @@ MESSAGES: dict[str, Message] = {
     "delivery.suspended": _mail("Deliveries are currently suspended [{domain}]"),
     "dns.temporary": _mail("DNS Temporary Failure {host} {type} - {failure}"),
     "dns.hard": _mail("DNS Hard Error looking up {host} ({type}):  {failure}"),
-    "demo.in_use": _mail("{user} uses the demo certificate, which is not secure.", WARNING),
-    "demo.in_use_outgoing": _mail("Outgoing TLS connections use the demo certificate, which is not secure.", WARNING),
+    "demo.in_use": _mail("{text}", WARNING),
     # alert mail
     "alert.attempt": _mail("Internal SMTP system attempting to send a message to {address} with subject '{subject}' (attempt #{attempt})."),
     "alert.success": _mail("Internal SMTP system successfully sent a message to {address} with subject '{subject}'."),
