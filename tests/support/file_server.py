@@ -23,6 +23,8 @@ class FileServer:
     files: dict[str, bytes] = field(factory=dict)
     raw: dict[str, bytes] = field(factory=dict)
     requests: list[str] = field(factory=list)
+    clients: list[str] = field(factory=list)
+    """their addresses"""
 
     @property
     def targets(self) -> list[str]:
@@ -32,6 +34,7 @@ class FileServer:
         try:
             request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             self.requests.append(request)
+            self.clients.append(writer.get_extra_info("peername")[0])
             target = request.split()[1]
             body = self.files.get(target)
             if target in self.raw:
