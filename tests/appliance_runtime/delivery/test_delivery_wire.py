@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
 
@@ -220,6 +221,16 @@ async def test_a_mistake_in_a_dialogue_reaches_whoever_waits() -> None:
     async with against(saying(b"250 ok\r\n")) as wire:
         with pytest.raises(ZeroDivisionError):
             await wire.converse(dialogue())
+
+
+async def test_no_file_left_for_a_connection() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(Lost, match=r"\[Errno 24\] Too many open files"):
+            await connect(("127.0.0.1", 9), 1, None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_keywords_are_first_words_of_the_following_lines() -> None:
