@@ -277,6 +277,8 @@ class Worker:
             connection.wire.on_input = None
             with suppress(ValueError):
                 idle.remove(work)
+            if not idle:
+                agent.resting.discard(self._destination)
 
 
 def _ahead(batch: Batch) -> list[int]:

@@ -75,6 +75,7 @@ async def test_ten_thousand_places_are_not_looked_through(rig: Rig) -> None:
     await asyncio.gather(*(rig.send(f"a@{n}.test") for n in range(200)))
     await peer.wait(200)
     await rig.idle()
+    assert not rig.agent.resting, "nobody who has gone is remembered"
     assert max(_at_once(rig)) <= 2
     assert len(peer.visits) == 200
 
