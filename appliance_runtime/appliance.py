@@ -264,6 +264,7 @@ class Appliance:
             downloads,
             self.alerts.raise_,
             self.committer.renew,
+            self.supervisor.crashed,
         )
         await self.trust.load(config)
         self.accounts = Accounts(self.live, self.vault.reveal, self.clock, self.logs, self.alerts, self.directory.root)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from appliance_runtime.alerts.catalogue import Raise
 from appliance_runtime.clock import Clock, long_date
 from appliance_runtime.logs.writer import EventLog
 from appliance_runtime.state_directory import write_private
@@ -21,8 +22,6 @@ from appliance_state.certificates.expiry import WARNING, Announcement, announcem
 
 if TYPE_CHECKING:
     from appliance_runtime.snapshot import Snapshot
-
-Raise = Callable[[str, str, str, str, str], None]
 
 
 class ExpiryWatch:

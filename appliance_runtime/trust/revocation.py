@@ -22,6 +22,7 @@ from appliance_runtime.clock import Clock
 from appliance_runtime.downloads import Downloads, Encryption, NotDownloaded
 from appliance_runtime.logs.writer import EventLog
 from appliance_runtime.state_directory import write_private
+from appliance_runtime.trust.background import Background, Crashed
 from appliance_runtime.trust.waiting import reached
 from appliance_state.certificates.crl import MAX_FILE, NO_LISTS, CrlProblem, RevocationList, RevocationLists, next_download, read_crl
 from appliance_state.model import Config
@@ -51,7 +52,14 @@ class Revocation:
     """The lists of the running configuration. Everything but reading files happens in the event loop."""
 
     def __init__(
-        self, directory: Path, files: Path, live: Callable[[], Snapshot], logs: EventLog, clock: Clock, downloads: Downloads
+        self,
+        directory: Path,
+        files: Path,
+        live: Callable[[], Snapshot],
+        logs: EventLog,
+        clock: Clock,
+        downloads: Downloads,
+        crashed: Crashed,
     ) -> None:
         """`directory`: where lists are kept; `files`: what operators see as /configuration."""
         self._directory = directory
@@ -66,7 +74,7 @@ class Revocation:
         self._all = NO_LISTS
         self._storing = asyncio.Lock()
         self._changed = asyncio.Event()
-        self._tasks: set[asyncio.Task[Download]] = set()
+        self._background = Background("revocation lists", crashed)
 
     # -- what verification and dialogs see ------------------------------------------------------------------------------
 
@@ -107,15 +115,10 @@ class Revocation:
         for name, source in sources.items():
             known = self._known.get(name)
             if known is None or (known.url, known.type) != (source.url, source.type):
-                self._start(source)
+                self._background.start(self._download(source))
         self._known = sources
         self._publish()
         self._changed.set()
-
-    def _start(self, source: CrlSource) -> None:
-        task = asyncio.get_running_loop().create_task(self._download(source))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def keep(self) -> None:
         """Fetch lists that are not there, then all by their schedules, on the appliance clock."""
@@ -128,9 +131,7 @@ class Revocation:
                 await asyncio.gather(*(self.update(name) for name, moment in due.items() if moment == first))
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.close()
 
     # -- downloads ------------------------------------------------------------------------------------------------------
 

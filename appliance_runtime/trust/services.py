@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from appliance_runtime.alerts.catalogue import Raise
 from appliance_runtime.clock import Clock
 from appliance_runtime.downloads import Downloads
 from appliance_runtime.logs.writer import EventLog
 from appliance_runtime.supervisor import Supervisor
-from appliance_runtime.trust.expiry import ExpiryWatch, Raise
+from appliance_runtime.trust.background import Crashed
+from appliance_runtime.trust.expiry import ExpiryWatch
 from appliance_runtime.trust.revocation import Revocation
 from appliance_runtime.trust.updater import Updater
 from appliance_state.model import Config
@@ -35,9 +37,10 @@ class TrustServices:
         downloads: Downloads,
         raise_alert: Raise,
         renew: Callable[[], Awaitable[None]],
+        crashed: Crashed,
     ) -> None:
-        self.updater = Updater(directory / "system_list.json", live, reveal, logs, clock, downloads, raise_alert, renew)
-        self.revocation = Revocation(directory / "crl", files, live, logs, clock, downloads)
+        self.updater = Updater(directory / "system_list.json", live, reveal, logs, clock, downloads, raise_alert, renew, crashed)
+        self.revocation = Revocation(directory / "crl", files, live, logs, clock, downloads, crashed)
         self.expiry = ExpiryWatch(directory / "expiry.json", live, logs, clock, raise_alert)
 
     async def load(self, config: Config) -> None:

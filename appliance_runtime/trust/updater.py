@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
+from appliance_runtime.alerts.catalogue import Raise
 from appliance_runtime.clock import Clock
 from appliance_runtime.delivery.verify import Rules, TrustAnchors
 from appliance_runtime.downloads import Downloads, Encryption, NotDownloaded, TooLarge, Unreachable
 from appliance_runtime.logs.writer import EventLog
+from appliance_runtime.trust.background import Background, Crashed
 from appliance_runtime.trust.https_servers import https_problem
 from appliance_runtime.trust.system_list import load_system_list, save_system_list
 from appliance_runtime.trust.waiting import reached
@@ -49,8 +51,6 @@ MAX_MANIFEST = 65536
 PATIENCE = timedelta(hours=1)
 """how long a server may be unreachable before that is an alert"""
 NO_URL = "no update server is configured"
-
-Raise = Callable[[str, str, str, str, str], None]
 
 
 @frozen(kw_only=True)
@@ -83,6 +83,7 @@ class Updater:
         downloads: Downloads,
         raise_alert: Raise,
         installed: Callable[[], Awaitable[None]],
+        crashed: Crashed,
     ) -> None:
         """Reads what is installed: CPU work of some milliseconds."""
         self.bundle: SystemBundle = load_system_list(path)
@@ -97,18 +98,14 @@ class Updater:
         self._one_at_a_time = asyncio.Lock()
         self._unreachable_since: datetime | None = None
         self._changed = asyncio.Event()
-        self._requests: set[asyncio.Task[Outcome]] = set()
+        self._background = Background("updater", crashed)
 
     def request(self, *, force: bool = False) -> None:
         """Start an update in the background."""
-        task = asyncio.get_running_loop().create_task(self.update(force=force))
-        self._requests.add(task)
-        task.add_done_callback(self._requests.discard)
+        self._background.start(self.update(force=force))
 
     async def close(self) -> None:
-        for task in self._requests:
-            task.cancel()
-        await asyncio.gather(*self._requests, return_exceptions=True)
+        await self._background.close()
 
     def configuration_changed(self) -> None:
         """The interval may be another one: it counts anew."""

@@ -61,6 +61,8 @@ class DialogAppliance:
     demo: DemoCertificate = field(factory=demo_certificate)
     alerts: list[tuple[str, str, str, str, str]] = field(factory=list)
     """what was raised"""
+    crashes: list[tuple[str, BaseException]] = field(factory=list)
+    """in the background"""
     renewals: int = 0
     """how often the live snapshot was to be made anew"""
     downloads: Downloads = field(init=False)
@@ -82,6 +84,7 @@ class DialogAppliance:
             self.downloads,
             lambda *alert: self.alerts.append(alert),
             self._renew,
+            lambda service, error: self.crashes.append((service, error)),
         )
 
     @property

@@ -156,7 +156,9 @@ async def test_a_restart_takes_the_lists_that_are_there_and_fetches_the_others(a
     broken = CrlSource(name="broken", url=f"{server.base}missing.crl", update="off")
     appliance.config = appliance.config.with_(crl_sources=appliance.config.crl_sources.put(broken))
     (old._directory / "broken.crl").write_bytes(b"\x30\x03abc")
-    again = Revocation(old._directory, appliance.files, old._live, appliance.logs, appliance.clock, appliance.downloads)
+    again = Revocation(
+        old._directory, appliance.files, old._live, appliance.logs, appliance.clock, appliance.downloads, old._background.crashed
+    )
     await again.load(appliance.config)
     assert again.outbound(appliance.config).revoked(CHAIN, NOW) is not None and again.list_of("broken") is None
     assert server.targets == ["/lab.crl"]

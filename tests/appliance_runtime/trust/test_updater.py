@@ -297,6 +297,18 @@ async def test_no_check_with_interval_zero_and_no_request_from_a_packaged_source
     assert not server.requests
 
 
+async def test_what_crashes_in_the_background_is_reported(appliance: DialogAppliance, server: FileServer) -> None:
+    async def crash() -> None:
+        raise KeyError("a bug")
+
+    offer(server)
+    appliance.trust.updater._installed = crash
+    appliance.trust.updater.request()
+    await until(lambda: bool(appliance.crashes))
+    ((service, error),) = appliance.crashes
+    assert service == "updater" and isinstance(error, KeyError)
+
+
 def test_what_is_stored_and_cannot_be_read_is_replaced_by_the_packaged_list(tmp_path: Path) -> None:
     path = tmp_path / "system_list.json"
     pem = certificate_pem(root().certificate)
