@@ -12,6 +12,7 @@ import pytest
 
 from appliance_runtime.metrics import COUNTERS, RATES, Columns, Rates
 from appliance_runtime.product import Product
+from appliance_runtime.suspensions import Suspensions
 from appliance_runtime.web.figures import Figures, Oldest, age, span
 from appliance_runtime.web.status_xml import basic_credentials, document
 from appliance_state.model.users import Role, User
@@ -229,3 +230,18 @@ async def test_the_figures_follow_queue_and_counters(browser: Browser, appliance
     assert after["current_ids"]["message_id"] == str(mid + 1)
     assert int(after["kbytes_used"]) > 0
     assert 0 < int(after["kbytes_free"]) <= 40 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("suspensions", "status"),
+    [
+        (Suspensions(receiving=True), "receiving suspended"),
+        (Suspensions(delivery=True), "delivery suspended"),
+        (Suspensions(receiving=True, delivery=True), "offline"),
+        (Suspensions().with_pause("admin", "lunch"), "work queue paused"),
+    ],
+)
+async def test_what_is_suspended(browser: Browser, appliance: WebAppliance, suspensions: Suspensions, status: str) -> None:
+    appliance.suspending.now = suspensions
+    answer = await browser.get("/xml/status", Authorization=basic("admin", PASSPHRASE))
+    assert f'  <system status="{status}" />\n' in answer.body.decode("latin-1")
