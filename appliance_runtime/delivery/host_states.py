@@ -89,8 +89,3 @@ class HostStates:
     def attempted(self, domain: str, *, reached: bool) -> None:
         """An attempt has come to a host that speaks, or has ended without one."""
         self._of(domain).reachable = Reachable.UP if reached else Reachable.DOWN
-
-    def flush(self) -> None:
-        """Forget who was down."""
-        for state in self._states.values():
-            state.reachable = Reachable.UNKNOWN

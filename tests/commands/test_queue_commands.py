@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,13 @@ class Lab:
     place: Place
     admin: Person
     sink: Peer
+    place_of_sink: socket.socket
+    """keeps its port, and refuses, until it starts"""
+
+    async def start_sink(self) -> None:
+        port = self.place_of_sink.getsockname()[1]
+        self.place_of_sink.close()
+        await self.sink.start(port=port)
 
     async def put(self, *recipients: str, sender: str = "a@client.test", subject: str = "Testing") -> int:
         """A message in the queue; its MID."""
@@ -60,13 +68,13 @@ class Lab:
 async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
     """Mail for all domains goes to a peer that is down until the test starts it; the clock stands still."""
     sink = Peer("mx.sink.test", behaviour="no-starttls")
-    await sink.start()
-    port = sink.port
-    await sink.stop()
-    async with live(tmp_path, f"{SINK}:25=127.0.0.1:{port}", clock=FakeClock(NOW)) as place:
-        made = Lab(place, place.person(), sink)
+    place_of_sink = socket.socket()
+    place_of_sink.bind(("127.0.0.1", 0))
+    async with live(tmp_path, f"{SINK}:25=127.0.0.1:{place_of_sink.getsockname()[1]}", clock=FakeClock(NOW)) as place:
+        made = Lab(place, place.person(), sink, place_of_sink)
         await made.admin.done(f"smtproutes new ALL [{SINK}]", 'commit "x" Y')
         yield made
+    place_of_sink.close()
     await sink.stop()
 
 
@@ -149,7 +157,7 @@ async def test_bounce_sends_one_bounce_for_each_message(lab: Lab) -> None:
 
 async def test_delivernow_tries_that_domain_at_once(lab: Lab) -> None:
     await three_messages(lab)
-    await lab.sink.start(port=lab.sink.port)
+    await lab.start_sink()
     assert await lab.admin.type("delivernow", "1", "D.test") == (
         "Please choose an option for scheduling immediate delivery.\n"
         "1. By recipient domain\n2. All messages\n[1]> 1\n\n"
