@@ -105,7 +105,7 @@ async def _show(talk: Conversation, session: Session, name: str) -> None:
         *_last_errors(host.state, timezone),
         "\n".join(_virtual_gateway(config, host, timezone)),
     ]
-    talk.show("\n\n".join(blocks))
+    await talk.page("\n\n".join(blocks))
 
 
 def _labelled(label: str, value: str) -> str:
@@ -255,7 +255,7 @@ def _figures(host: _Host) -> dict[str, int]:
 
 async def tophosts(talk: Conversation, session: Session) -> None:
     order = await talk.choose(SORTING, key="order", above="Sort results by:\n", default="active_rcpts")
-    talk.show(top_text(session, order))
+    await talk.page(top_text(session, order))
 
 
 async def _tophosts_batch(talk: Conversation, session: Session, args: Arguments) -> None:

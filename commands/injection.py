@@ -34,7 +34,7 @@ async def topin(talk: Conversation, session: Session) -> None:
         row = f"{number:<4}{hostname[:26]:<27}{address:<18}{listener[:15]:<16}"
         rows.append(f"{row}{count:>{len(TOPIN_HEAD) - len(row)},}")
     date = long_date(appliance.clock.now(), appliance.running()[1].system.timezone)
-    talk.show("\n".join([f"{'Status as of:':<32}{date}", "", TOPIN_HEAD, *rows]))
+    await talk.page("\n".join([f"{'Status as of:':<32}{date}", "", TOPIN_HEAD, *rows]))
 
 
 def _rate(session: Session) -> Rows:

@@ -139,7 +139,7 @@ async def delete(talk: Conversation, edited: EditedListener) -> None:
 
 @menu.operation("PRINT", "Display all entries.", when=_any)
 async def print_(talk: Conversation, edited: EditedListener) -> None:
-    talk.show(print_text(edited.listener))
+    await talk.page(print_text(edited.listener))
 
 
 @menu.operation("IMPORT", "Import entries from a file.")
