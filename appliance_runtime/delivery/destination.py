@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 SAME_ATTEMPT = timedelta(seconds=60)
 """how long a host that failed is left alone while mail flows to another one"""
 BUNDLE = 50
-"""messages that are dealt with together when an attempt has failed"""
+"""messages that are dealt with together when an attempt has failed, or a limit holds them back"""
 MEANWHILE = 14
-"""for each moment that a failed attempt costs, so many for everything else: a dead domain with much mail delays no other"""
+"""for each moment that such a bundle costs, so many for everything else: a dead domain with much mail delays no other"""
 UNLIMITED = 10_000
 ASIDE = timedelta(seconds=60)
 """how long a message over which a worker has crashed makes way for the others"""
@@ -216,12 +216,15 @@ class DestinationDelivery:
         until = self.windows.full(settings, "", now) if settings.limit_type is LimitType.HOST else None
         if until is None:
             return young
-        await self.postpone(young, until)
+        await self.postpone(worker, young, until)
         return []
 
-    async def postpone(self, messages: Sequence[QueuedMessage], until: datetime) -> None:
-        for message in messages:
-            await postpone(self.agent, message, message.recipients, until)
+    async def postpone(self, worker: Worker, batch: Batch, until: datetime) -> None:
+        """A limit holds these messages back; if they are many, others get their turn before the next ones."""
+        begun = self._now()
+        await self._together(worker, batch, lambda message: postpone(self.agent, message, message.recipients, until))
+        if len(batch) >= BUNDLE:
+            await self._meanwhile(begun)
 
     def held(self, candidate: Candidate, settings: Destination) -> tuple[datetime | None] | None:
         """Whether a limit that counts per address keeps mail from this one; the time is that of the recipient limit."""
@@ -249,7 +252,7 @@ class DestinationDelivery:
         self._attempt = None
         if not attempt.served:
             self.agent.hosts.attempted(self.domain, reached=any(trouble.alert and trouble.dcid for trouble in attempt.troubles))
-        ended, loop = self.agent.clock.now(), asyncio.get_running_loop()
+        ended = self.agent.clock.now()
         alarm = attempt.alarm(self.domain)
         if alarm is not None:
             self.agent.alerts.raise_(alarm.id, self.domain, alarm.alert_class, "Warning", alarm.text)
@@ -259,12 +262,18 @@ class DestinationDelivery:
             await self.agent.results.failed(message, failures, dcid, attempt.settings, ended)
 
         while batch and not self.agent.stopping:
-            begun = loop.time()
+            begun = self._now()
             await self._together(worker, batch, record)
             batch = await self.sift(worker, self.lease(worker, BUNDLE, attempt.started), attempt.settings)
             if batch:
-                await asyncio.sleep(MEANWHILE * (loop.time() - begun))
+                await self._meanwhile(begun)
         self.release(batch)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def _meanwhile(self, begun: float) -> None:
+        await asyncio.sleep(MEANWHILE * (self._now() - begun))
 
     async def _together(self, worker: Worker, batch: Batch, work: Callable[[QueuedMessage], Awaitable[None]]) -> None:
         """For all messages at once, so that they share a commit. Errors: the first one; its message is the one at fault."""

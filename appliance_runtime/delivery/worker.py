@@ -129,7 +129,7 @@ class Worker:
             failures = {recipient.rid: lost[0] for recipient in message.recipients}
             await self._agent.results.failed(message, failures, lost[1], attempt.settings)
         elif waits and None not in waits:
-            await destination.postpone(self._taken(), min(until for until in waits if until is not None))
+            await destination.postpone(self, self._taken(), min(until for until in waits if until is not None))
         elif waits or destination.connected:
             self._superfluous = True
             destination.leave_to_others(self._taken())
