@@ -459,6 +459,7 @@ class Appliance:
         self.logs.event("system.down")
         self.sockets_open.close()
         await asyncio.gather(self.receiver.drain(seconds), self.agent.stop(seconds), self.web.stop())
+        await self.suspending.stop()
         await self.trust.close()
         await self.alerts.close()
         await self.supervisor.stop()

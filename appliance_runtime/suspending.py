@@ -138,6 +138,13 @@ class Suspending:
             self.appliance.queue.process()
         self.appliance.logs.event("system.work_queue_resumed", user=user)
 
+    async def stop(self) -> None:
+        """Wait for nothing any more."""
+        endings = list(self._endings)
+        for task in endings:
+            task.cancel()
+        await asyncio.gather(*endings, return_exceptions=True)
+
     async def _ended(self, ending: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(ending, name="suspending")
         self._endings.add(task)

@@ -256,6 +256,21 @@ async def test_shutdown_ends_mail_and_records_no_suspension(tmp_path: Path, sink
         assert answers(place.port("InboundMail"))
 
 
+async def test_the_end_of_the_program_does_not_wait_for_a_long_suspension(tmp_path: Path, connected: Connect) -> None:
+    async with live(tmp_path) as place:
+        admin = place.person()
+        await admin.done(*LISTENERS, 'commit "x" Y')
+        client = await connected(place)
+        await client.command("MAIL FROM:<a@client.test>")
+        suspending = asyncio.create_task(admin.batch("suspendlistener 3600"))
+        await until(lambda: place.appliance.suspending.now.receiving, "the suspension")
+        assert not suspending.done()
+    assert [task for task in asyncio.all_tasks() if task.get_name() == "suspending"] == []
+    await asyncio.wait([suspending], timeout=5)
+    assert suspending.done()
+    assert (await client.reply()).startswith("421 ")
+
+
 # -- delivery -------------------------------------------------------------------------------------------------------------
 
 

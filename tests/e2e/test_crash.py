@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import random
 import re
+import smtplib
 import subprocess
 import time
 from collections.abc import Iterator
@@ -166,3 +167,22 @@ def test_a_commit_is_there_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
             program.kill()
             reported = re.findall(r'comments: "number (\d+)"', seen + operator.communicate(timeout=20)[0])
             done = int(reported[-1]) + 1
+
+
+def test_what_is_suspended_is_so_after_a_crash(tmp_path: Path) -> None:
+    with serving(tmp_path / "state", "--map", "auto", "--dns", "127.0.0.1:1") as program:
+        assert program.batch(PREPARED.replace(f"[{SINK}]", "/dev/null")).returncode == 0
+        assert program.batch("workqueue pause checking").returncode == 0
+        host, port = program.socket("smtp", "InboundMail")
+        with smtplib.SMTP(host, port, timeout=10) as client:
+            client.sendmail("sender@client.test", f"joe@{DOMAIN}", "Subject: x\r\n\r\nx\r\n")
+        assert program.batch("suspend 1").stdout == "Receiving suspended.\nMail delivery suspended.\n"
+        program.kill()
+        with serving(program.state, *program.arguments) as again:
+            assert [row for row in again.ready()["sockets"] if row["service"] == "smtp"] == []
+            shown = again.batch("workqueue status; status").stdout
+            assert "Status:   Paused by admin: checking\nMessages: 1\n" in shown
+            assert "System status:                 Offline\n" in shown
+            assert again.batch("workqueue resume; resume").stdout == "Receiving resumed.\nMail delivery resumed.\n"
+            again.wait_for('MID 1 RID [0] discarded by SMTP route "/dev/null"')
+            assert again.socket("smtp", "InboundMail")
