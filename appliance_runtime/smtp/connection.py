@@ -64,7 +64,7 @@ class Connection(asyncio.BufferedProtocol):
         self._signing = False
         """a thread works on the handshake"""
         self._stalled = False
-        """commands wait until the client has taken the replies to the ones before"""
+        """commands wait until others were served, and the client has taken the replies to the ones before"""
         self._half_closed = False
         self._made = False
         self._gone = False
@@ -141,13 +141,19 @@ class Connection(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self._congested = False
-        if self._stalled and not self._over:
-            self.work()
+        self._go_on()
         self._steer_reading()
 
+    def _go_on(self) -> None:
+        """Work on what was left when there were many replies."""
+        if self._stalled and not self._congested and not self._over:
+            self.work()
+            if not self._stalled:
+                self._steer_reading()
+
     def _steer_reading(self) -> None:
-        """Read nothing from a client that does not take its replies, or whose message is being stored."""
-        wanted = self._over or not (self._congested or self._signing or self.conversation.storing)
+        """Read nothing from a client that does not take its replies, that waits for its turn, or whose message is being stored."""
+        wanted = self._over or not (self._congested or self._stalled or self._signing or self.conversation.storing)
         if wanted == self._reading or self._gone or self.transport.is_closing():
             return
         self._reading = wanted
@@ -169,9 +175,11 @@ class Connection(asyncio.BufferedProtocol):
                 break
             if self.transport.is_closing():
                 return  # the client has gone, as `connection_lost` is about to tell
-            if self._congested:
-                self._stalled = True
-                return
+            # The others are served in between, and no more is read from this client until it has had its turn.
+            self._stalled = True
+            self._steer_reading()
+            self._loop.call_soon(self._go_on)
+            return
         if engine.state is State.CLOSED:
             self._finish()
         elif engine.state is State.HANDSHAKE:

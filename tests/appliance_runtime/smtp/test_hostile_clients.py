@@ -216,3 +216,17 @@ async def test_ten_thousand_refused_recipients_leave_the_session_usable(bench: B
     client.send(b".\r\n")
     assert await client.reply() == "250 ok:  Message 1 accepted"
     await client.quit()
+
+
+async def test_a_client_with_many_commands_in_one_read_takes_turns_with_the_others(bench: Bench) -> None:
+    await started(bench)
+    busy, other = await bench.client(), await bench.client()
+    busy.send(b"NOOP\r\n" * 10_000)
+    busy_replies = asyncio.create_task(busy.reader.readexactly(len(b"250 ok\r\n") * 10_000))
+    assert await other.command("EHLO a") != ""
+    assert await other.deliver() == "250 ok:  Message 1 accepted"
+    received = len(busy.reader._buffer)  # type: ignore[attr-defined]
+    assert not busy_replies.done() and received < 80_000, "the other one was not kept waiting to the end"
+    assert await asyncio.wait_for(busy_replies, 10) == b"250 ok\r\n" * 10_000
+    await busy.quit()
+    await other.quit()
