@@ -1,8 +1,9 @@
 """Group commit: one thread makes everything durable that has gathered while the transaction before was written.
 
-Results are reported in the event loop, one call for each transaction. A message to be added fails with its transaction and
-is never retried; its row is removed again in case the failed transaction reached the disk after all. A record of what has
-happened to recipients is kept and repeated until it is stored: until then a crash may deliver twice, never lose.
+Under load each batch waits a millisecond for more. Results are reported in the event loop, one call for each transaction. A
+message to be added fails with its transaction and is never retried; its row is removed again in case the failed transaction
+reached the disk after all. A record of what has happened to recipients is kept and repeated until it is stored: until then
+a crash may deliver twice, never lose.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +28,8 @@ from appliance_runtime.state_directory import sync_directory
 
 RETRY = 1.0
 """seconds of real time between attempts to store records while storing fails"""
+GATHERING = 0.001
+"""seconds of real time in which a transaction waits for company, if the one before had any: a fifth less work for each message"""
 
 
 @define(eq=False)
@@ -58,6 +62,8 @@ class Writer:
         self._backlog: list[Change] = []
         self._batch: list[Change] = []
         self._settled: list[tuple[Change, Exception | None]] = []
+        self._shared = False
+        """the last transaction was that of several changes"""
         self._stopped = False
         self._helper = ThreadPoolExecutor(1, "segments")
         self._thread = threading.Thread(target=self._run, name="queue", daemon=True)
@@ -96,12 +102,15 @@ class Writer:
         going = True
         with contextlib.suppress(queue.Empty):
             change = self._changes.get(timeout=RETRY if self._backlog else None)
+            if self._shared:
+                time.sleep(GATHERING)
             while True:
                 if change is None:
                     going = False
                 else:
                     self._batch.append(change)
                 change = self._changes.get_nowait()
+        self._shared = len(self._batch) > 1
         if not going:
             self._write()
             self._report()

@@ -15,7 +15,7 @@ from attrs import frozen
 from bench.inbound.driver import Load
 from bench.inbound.scenarios import Scenario
 
-HEAD = "| scenario | Postfix/s | here/s | ratio (min–max) | bound | CPU ms Postfix | CPU ms here | p50/p99 ms Postfix | p50/p99 ms here |"
+HEAD = "| scenario | Postfix/s | here/s | ratio (min–max) | bound | CPU ms Postfix | CPU ms here | CPU ratio | p50/p99 ms Postfix | p50/p99 ms here |"
 
 
 @frozen
@@ -61,6 +61,7 @@ class Comparison:
             bound,
             f"{_median_cpu(self.postfix):.2f}",
             f"{_median_cpu(self.here):.2f}",
+            f"{_median_cpu(self.postfix) / _median_cpu(self.here):.1f}",
             _latency(self.postfix),
             _latency(self.here),
         )
