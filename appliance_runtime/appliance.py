@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import define
 
-from appliance_runtime import first_start
-from appliance_runtime.accounts import Accounts, hash_passphrase
+from appliance_runtime.accounts import Accounts
 from appliance_runtime.addresses import AddressMap, InvalidRule, is_own_address
 from appliance_runtime.alerts import Alerts
 from appliance_runtime.alerts.catalogue import disk_full
@@ -31,8 +30,9 @@ from appliance_runtime.downloads import Downloads
 from appliance_runtime.key_files import KeyFiles
 from appliance_runtime.logs.writer import Logs, PreparedLogs
 from appliance_runtime.metrics import Counters
+from appliance_runtime.opening import Opening, given_anchors, new_id
 from appliance_runtime.options import StartFailed, StartOptions
-from appliance_runtime.product import Product, new_serial
+from appliance_runtime.product import Product
 from appliance_runtime.queue.message_queue import MessageQueue
 from appliance_runtime.services import Acceptor, Endpoint, endpoints
 from appliance_runtime.sessions import Session, SessionTable
@@ -51,29 +51,12 @@ from appliance_state.draft import Draft
 from appliance_state.model import Config
 from appliance_state.model.certificates import SecretRef
 from appliance_state.secrets import Seal
-from appliance_state.store import Generation, Store, StoreFailed
+from appliance_state.store import Store, StoreFailed
 
 if TYPE_CHECKING:
     from appliance_runtime.dns.resolver import Resolver
-    from appliance_runtime.dns.trust_anchors import Anchor
 
 DRAIN_SECONDS = 30.0
-
-
-def _given_anchors(text: str | None) -> tuple[Anchor, ...] | None:
-    """Keys of the root from a start option; None = the built-in ones. Errors: StartFailed."""
-    if text is None:
-        return None
-    from appliance_runtime.dns.trust_anchors import parse_anchors
-
-    try:
-        return parse_anchors(text)
-    except ValueError as error:
-        raise StartFailed(f"The trust anchor cannot be used: {error}.") from None
-
-
-def _new_id() -> str:
-    return secrets.token_hex(8)
 
 
 @define(eq=False)
@@ -114,7 +97,7 @@ class Appliance:
             self.address_map = AddressMap.parse(options.maps)
         except InvalidRule as error:
             raise StartFailed(f'The mapping rule "{error}" is not of the form LOGICAL=REAL.') from None
-        self.anchors = _given_anchors(options.trust_anchor)
+        self.anchors = given_anchors(options.trust_anchor)
         self.shutdown_asked = asyncio.Event()
         """set by whoever wants the program to end"""
         self.generated_passphrase: str | None = None
@@ -153,78 +136,14 @@ class Appliance:
         return appliance
 
     async def _load(self) -> None:
-        head = self.store.head()
         demo = asyncio.create_task(load_demo(self.directory.root, self.sealed_files, self.clock))
-        if head is None:
-            await self._first_start()
-        else:
-            generation, config = head
-            self._config = (generation.id, config)
-            self.vault.load(config.secrets())
-            await self._given_passphrase(config)
+        opening = Opening(self.store, self.vault, self.options, self.address_map, self.clock.now())
+        self._config = await opening.configuration()
+        self.generated_passphrase, self.notes = opening.generated_passphrase, opening.notes
         self.demo = await demo
         serial = self.options.serial or self.store.fact("serial") or ""
         self.product = attrs.evolve(self.options.product, serial=serial)
         self.install_date = datetime.fromisoformat(self.store.fact("install_date") or self.started.isoformat())
-
-    async def _first_start(self) -> None:
-        config = first_start.factory_config(self.options.dns)
-        passphrase = self.options.passphrase
-        if passphrase is None:
-            passphrase = self.generated_passphrase = first_start.generated_passphrase()
-        else:
-            self._check_passphrase(passphrase, config)
-        config, new = await self._with_passphrase(config, passphrase)
-        generation = Generation(
-            id=1, parent=None, at=self.clock.now(), who="system", kind="system", comment="Initial configuration", rollback=True
-        )
-        self.store.append(generation, config, self.vault.close(new))
-        self.store.set_fact("serial", new_serial())
-        self.store.set_fact("install_date", self.clock.now().isoformat())
-        self._config = (1, config)
-        self.vault.load(config.secrets())
-
-    async def _given_passphrase(self, config: Config) -> None:
-        """Start options of a state directory that has users already (users-and-access.md 1)."""
-        if not self.options.reset_passphrase:
-            if self.options.passphrase is not None:
-                self.notes.append('Note: the user "admin" already has a passphrase; the given one was ignored.')
-            return
-        passphrase = self.options.passphrase
-        if passphrase is None:
-            passphrase = self.generated_passphrase = first_start.generated_passphrase()
-        else:
-            self._check_passphrase(passphrase, config)
-        changed, new = await self._with_passphrase(config, passphrase)
-        number = self._config[0] + 1
-        generation = Generation(
-            id=number,
-            parent=number - 1,
-            at=self.clock.now(),
-            who="system",
-            kind="system",
-            comment="",
-            rollback=False,
-            changed=("users/admin",),
-        )
-        self.store.append(generation, changed, self.vault.close(new))
-        self._config = (number, changed)
-        self.vault.load(changed.secrets())
-
-    def _check_passphrase(self, passphrase: str, config: Config) -> None:
-        if first_start.well_known(passphrase, config.system.hostname):
-            text = 'The passphrase of "admin" is too well known.'
-            if first_start.reachable_management(config, self.address_map):
-                raise StartFailed(text)
-            self.notes.append(f"Warning: {text}")
-        elif len(passphrase) < config.user_policy.min_length:
-            raise StartFailed(f"The passphrase must be at least {config.user_policy.min_length} characters long.")
-
-    async def _with_passphrase(self, config: Config, passphrase: str) -> tuple[Config, dict[SecretRef, bytes]]:
-        hashed = await asyncio.to_thread(hash_passphrase, passphrase)
-        ref = SecretRef(_new_id())
-        admin = attrs.evolve(config.users["admin"], passphrase=ref, enabled=True)
-        return config.with_(users=config.users.put(admin)), {ref: hashed}
 
     # -- running ----------------------------------------------------------------------------------------------------
 
@@ -428,7 +347,7 @@ class Appliance:
 
     def open_session(self, *, user: str, kind: str, remote: str, interface: str | None = None, service: str | None = None) -> Session:
         """Errors: TooManySessions."""
-        draft = Draft(self.running, self.vault, _new_id)
+        draft = Draft(self.running, self.vault, new_id)
         return self.sessions.add(
             lambda pid: Session(
                 pid=pid,
