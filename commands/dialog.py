@@ -14,43 +14,23 @@ from typing import Protocol, TypeVar
 
 from attrs import define, field
 
+from commands.choices import one_option, several_options
+from commands.choices import yes_no_or_default as yes_no_or_default
+from commands.choices import yes_or_no as yes_or_no
+from commands.outcomes import Cancelled as Cancelled
+from commands.outcomes import EndOfInput as EndOfInput
+from commands.outcomes import Interrupted as Interrupted
+from commands.outcomes import Refused as Refused
+from commands.outcomes import Rejected as Rejected
+from commands.outcomes import SyntaxProblem as SyntaxProblem
+
 T = TypeVar("T")
 
 MAX_ANSWER = 4096
 MAX_PASTE = 1024 * 1024
 BLANK = "The value cannot be blank."
-YES_OR_NO = "Please answer Yes or No."
-YES_NO_OR_DEFAULT = "Please answer Yes, No or Default."
 INVALID = "That value is not valid."
 MORE = "-Press Any Key For More-"
-
-
-class Rejected(Exception):
-    """The operator's answer is not acceptable: the message is printed and the question asked again."""
-
-
-class Refused(Exception):
-    """The operation cannot be done: the message is printed, nothing is stored, the menu follows."""
-
-
-class Cancelled(Exception):
-    """An empty answer to a question that selects something: back to the menu, nothing is stored."""
-
-
-class Interrupted(Exception):
-    """Ctrl-C: the whole command is left, the unfinished operation stores nothing."""
-
-
-class EndOfInput(Exception):
-    """No further answer will come: as Ctrl-C, and the session ends."""
-
-
-class SyntaxProblem(Exception):
-    """A batch line is not understood. `token` is the word concerned, or None when there is none."""
-
-    def __init__(self, reason: str, token: str | None = None) -> None:
-        super().__init__(reason)
-        self.token = token
 
 
 class Terminal(Protocol):
@@ -259,7 +239,7 @@ class Conversation:
                 if number is None:
                     raise Cancelled
                 return values[number - 1]
-            return _option(answer, options, aliases)
+            return one_option(answer, options, aliases)
 
         return await self.question(
             question,
@@ -294,7 +274,7 @@ class Conversation:
                 if not default:
                     raise Cancelled
                 return list(default)
-            chosen = _options(answer, options)
+            chosen = several_options(answer, options)
             if check:
                 check(chosen)
             return chosen
@@ -424,47 +404,3 @@ def _accepted(line: str) -> str:
     if len(answer) > MAX_ANSWER:
         raise Rejected(f"The value may not be longer than {MAX_ANSWER} characters.")
     return answer
-
-
-def yes_or_no(answer: str) -> bool:
-    """Errors: Rejected."""
-    match answer.lower():
-        case "y" | "yes":
-            return True
-        case "n" | "no":
-            return False
-    raise Rejected(YES_OR_NO)
-
-
-def yes_no_or_default(answer: str) -> bool | None:
-    """None = Default. Errors: Rejected."""
-    if answer.lower() in ("d", "default"):
-        return None
-    try:
-        return yes_or_no(answer)
-    except Rejected:
-        raise Rejected(YES_NO_OR_DEFAULT) from None
-
-
-def _option(answer: str, options: Sequence[tuple[T, str]], aliases: Callable[[T], Iterable[str]] | None = None) -> T:
-    if answer.isascii() and answer.isdigit() and len(answer) < 10 and 1 <= int(answer) <= len(options):
-        return options[int(answer) - 1][0]
-    for value, text in options:
-        names: list[str] = [text, *(aliases(value) if aliases else ()), *([str(value)] if isinstance(value, str) else [])]
-        if answer.casefold() in (name.casefold() for name in names):
-            return value
-    raise Rejected(f"The value must be an integer from 1 to {len(options)}.")
-
-
-def _options(answer: str, options: Sequence[tuple[T, str]]) -> list[T]:
-    chosen: set[int] = set()
-    values = [value for value, _ in options]
-    for part in (part.strip() for part in answer.split(",")):
-        first, dash, last = (piece.strip() for piece in part.partition("-"))
-        if dash and first.isascii() and first.isdigit() and last.isascii() and last.isdigit() and len(part) < 20:
-            if not 1 <= int(first) <= int(last) <= len(options):
-                raise Rejected(f"The value must be an integer from 1 to {len(options)}.")
-            chosen.update(range(int(first) - 1, int(last)))
-        else:
-            chosen.add(values.index(_option(part, options)))
-    return [values[n] for n in sorted(chosen)]

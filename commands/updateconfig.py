@@ -17,7 +17,7 @@ from appliance_state.model.updates import AUTO, MAX_INTERVAL, MIN_INTERVAL, NEVE
 from commands.answers import integer
 from commands.arguments import Arguments
 from commands.certconfig.files import read_pem
-from commands.dialog import YES_OR_NO, Conversation, Refused, Rejected, SyntaxProblem
+from commands.dialog import Conversation, Refused, Rejected, SyntaxProblem, yes_or_no
 from commands.interfaces import pick_row
 from commands.menu import Menu
 from commands.registry import Command
@@ -213,8 +213,7 @@ async def _batch(talk: Conversation, session: Session, args: Arguments) -> None:
         case "validate_certificates":
             answer = args.word("answer")
             args.end()
-            if answer.lower() not in ("yes", "no", "y", "n"):
-                raise Rejected(YES_OR_NO)
+            yes_or_no(answer)
             await validate_certificates(talk.answering({"validate": answer}), session)
         case "trusted_certificates":
             await _trusted_certificates(talk, session, args)

@@ -14,7 +14,7 @@ from commands.certconfig.files import read_pem, write_file
 from commands.certconfig.listing import authority_details, certificate_table
 from commands.certconfig.pasting import certificates_in, leaf_and_chain
 from commands.certconfig.profiles import check_fqdn, named_profile, rejecting
-from commands.dialog import YES_OR_NO, Conversation, Refused, Rejected, SyntaxProblem
+from commands.dialog import Conversation, Refused, Rejected, SyntaxProblem, yes_or_no
 from commands.print_sections.certificates import certificates_text
 
 USAGE = f"""\
@@ -83,15 +83,6 @@ def _options(args: Arguments, *valued: str, flags: tuple[str, ...] = ()) -> dict
     return {name: value or "yes" if name in flags else value for name, value in args.declare(valued=valued, flags=flags).items()}
 
 
-def _yes(answer: str) -> bool:
-    match answer.lower():
-        case "y" | "yes":
-            return True
-        case "n" | "no":
-            return False
-    raise Rejected(YES_OR_NO)
-
-
 def _alternative_names(answer: str) -> list[str]:
     names = words(answer) if answer else []
     if not all(is_fqdn(name) for name in names):
@@ -132,7 +123,7 @@ def _edit(session: Session, args: Arguments) -> None:
             edited.intermediates = add_intermediates(edited.leaf, edited.intermediates, ordered)
     fqdn = profile.fqdn_validation and not edited.replaced
     if "fqdn" in options:
-        fqdn = _yes(options["fqdn"])
+        fqdn = yes_or_no(options["fqdn"])
         if fqdn:
             check_fqdn(edited.leaf)
     edited.store(session, fqdn=fqdn)
@@ -164,7 +155,7 @@ async def _export(talk: Conversation, session: Session, args: Arguments) -> None
     profile = named_profile(session, args.word("name"))
     options |= {"file": args.word("file")}
     args.end()
-    legacy = _yes(options.pop("legacy", "no"))
+    legacy = yes_or_no(options.pop("legacy", "no"))
     await certificate.export(talk.answering({**options, "name": profile.name}), session, legacy=legacy)
 
 
@@ -196,7 +187,7 @@ async def _custom(talk: Conversation, session: Session, args: Arguments) -> None
             await authorities.check_ca_flag(talk, session)
         case "import":
             answers = _options(args, "fqdn", flags=("append",))
-            append = _yes(answers.pop("append", "no"))
+            append = yes_or_no(answers.pop("append", "no"))
             answers["file"] = args.word("file")
             args.end()
             await authorities.import_custom(talk.answering(answers), session, append)

@@ -7,11 +7,11 @@ from appliance_state.model.interfaces import DEMO
 from appliance_state.model.listeners import CleanSmtp, ListenerType
 from commands.arguments import Arguments
 from commands.certificate_choice import choose_certificate
-from commands.dialog import Conversation, Refused, SyntaxProblem
+from commands.dialog import Conversation, Refused, SyntaxProblem, yes_or_no
 from commands.listenerconfig import edit as edit_menu
 from commands.listenerconfig.doors import answered
 from commands.listenerconfig.edited import EditedListener, listener_named
-from commands.listenerconfig.global_setup import READERS, store, yes_or_no
+from commands.listenerconfig.global_setup import READERS, store
 from commands.listenerconfig.hat_batch import host_access
 from commands.listenerconfig.listings import NO_LISTENERS, listener_rows, summary
 from commands.listenerconfig.menu import store_deleted

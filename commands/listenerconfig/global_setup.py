@@ -14,7 +14,7 @@ from appliance_runtime.sessions import Session
 from appliance_state.model.fields import bounds
 from appliance_state.model.listeners import ListenerGlobals
 from commands.answers import integer
-from commands.dialog import YES_OR_NO, Conversation, Rejected
+from commands.dialog import Conversation, Rejected, yes_or_no
 from commands.listenerconfig.responses import ask_code, ask_text, reply_text
 
 STANDARD_CODE = 550
@@ -53,13 +53,6 @@ def period(low: int, high: int) -> Callable[[str], int]:
         raise Rejected(f'Enter a time such as "30s", "15m" or "1h", from {period_text(low)} to {period_text(high)}.')
 
     return parse
-
-
-def yes_or_no(answer: str) -> bool:
-    """Errors: Rejected."""
-    if answer.lower() not in ("y", "yes", "n", "no"):
-        raise Rejected(YES_OR_NO)
-    return answer.lower() in ("y", "yes")
 
 
 NUMBERS = (
