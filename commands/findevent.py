@@ -73,9 +73,12 @@ async def _ask_files(talk: Conversation, session: Session) -> list[Path]:
 
 
 def _first_date(path: Path) -> str:
-    """`Tue Jul 31 17:37:35 2007`, as the first line has it."""
-    with path.open(encoding="utf-8", errors="backslashreplace") as file:
-        return file.readline(24)
+    """`Tue Jul 31 17:37:35 2007`, as the first line has it; blank for a file that was removed meanwhile."""
+    try:
+        with path.open(encoding="utf-8", errors="backslashreplace") as file:
+            return file.readline(24)
+    except FileNotFoundError:
+        return ""
 
 
 async def _pick_message(talk: Conversation, files: Sequence[Path], part: Part, regex: str) -> list[int]:

@@ -25,6 +25,8 @@ from appliance_runtime.logs.tracking import Found, Part, find_messages, message_
 
 LIMIT = 60.0
 """seconds of real time for one search"""
+CPU_LIMIT = 60
+"""seconds of computing, also while the reader takes its time"""
 LONGEST_ANSWER = 1 << 24
 """octets of one answer: all lines of one message"""
 
@@ -64,8 +66,8 @@ async def stories(files: Sequence[Path], mids: Sequence[int]) -> list[list[str]]
 
 
 @asynccontextmanager
-async def _asked(request: dict[str, Any], files: Sequence[Path], cpu_seconds: int = int(LIMIT)) -> AsyncIterator[Process]:
-    async with child(__name__, cpu_seconds=cpu_seconds, line_limit=LONGEST_ANSWER) as process:
+async def _asked(request: dict[str, Any], files: Sequence[Path], cpu_seconds: int | None = None) -> AsyncIterator[Process]:
+    async with child(__name__, cpu_seconds=CPU_LIMIT if cpu_seconds is None else cpu_seconds, line_limit=LONGEST_ANSWER) as process:
         assert process.stdin is not None
         process.stdin.write(f"{json.dumps({**request, 'files': [str(path) for path in files]})}\n".encode())
         yield process
@@ -85,14 +87,18 @@ async def _answers(process: Process) -> AsyncIterator[Any]:
 
 
 async def _answer(process: Process, seconds: float) -> Any:
-    """The next answer, None at the end."""
+    """The next answer, None at the end. Errors: SearchStopped, also for a process that did not come to its end."""
     assert process.stdout is not None
     try:
         async with asyncio.timeout(seconds):
-            line = await process.stdout.readline()
+            if line := await process.stdout.readline():
+                return json.loads(line)
+            status = await process.wait()
     except TimeoutError:
         raise SearchStopped from None
-    return json.loads(line) if line else None
+    if status:
+        raise SearchStopped
+    return None
 
 
 def main() -> None:

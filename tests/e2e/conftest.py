@@ -37,22 +37,7 @@ class Authority:
             "-addext",
             f"subjectAltName=DNS:{name}",
         )
-        openssl(
-            "x509",
-            "-req",
-            "-in",
-            request,
-            "-CA",
-            self.root,
-            "-CAkey",
-            self.key,
-            "-days",
-            "30",
-            "-copy_extensions",
-            "copy",
-            "-out",
-            certificate,
-        )
+        self.sign(request, certificate)
         return certificate, key
 
     def sign(self, request: Path, certificate: Path) -> None:

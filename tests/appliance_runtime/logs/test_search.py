@@ -65,6 +65,15 @@ async def test_a_search_that_takes_too_long_is_stopped(tmp_path: Path, monkeypat
             shown.append(line)
 
 
+async def test_a_process_that_was_ended_is_no_end_of_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "CPU_LIMIT", 1)
+    path = tmp_path / "log"
+    path.write_text(f"quick a\n{'a' * 5000}!\n")
+    with pytest.raises(SearchStopped):
+        async for _ in matching([path], Search(patterns=["quick", r"^(a+)+$"])):
+            pass
+
+
 async def test_following_shows_lines_that_match() -> None:
     async def coming():  # type: ignore[no-untyped-def]
         for line in LINES:
