@@ -60,5 +60,5 @@ class Config:
         """Every secret that this configuration refers to."""
         keys = {profile.material.private_key for profile in self.certificates.entries()}
         hashes = {user.passphrase for user in self.users.entries()}
-        others = {self.updates.server_url}
+        others = {self.updates.server_url} | {server.bind_passphrase for server in self.ldap.servers.entries()}
         return frozenset(ref for ref in keys | hashes | others if isinstance(ref, SecretRef))
