@@ -63,6 +63,8 @@ def _references(config: Config) -> Iterator[str]:
         yield f'The delivery settings use the interface "{source}", which does not exist.'
     if config.updates.interface != "Auto" and config.updates.interface not in interfaces:
         yield f'The update settings use the interface "{config.updates.interface}", which does not exist.'
+    if config.ldap.interface != "Auto" and config.ldap.interface not in interfaces:
+        yield f'The LDAP settings use the interface "{config.ldap.interface}", which does not exist.'
     for group_ in config.interface_groups.sorted():
         for member in sorted(group_.members):
             if member not in interfaces:

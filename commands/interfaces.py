@@ -61,7 +61,7 @@ def check_port_for_listener(config: Config, interface: str, port: int, *, beside
 
 
 def users_of(config: Config, name: str) -> list[str]:
-    """What refers to the interface: `listener "InboundMail"`, `interface group "Inbound"`, `deliveryconfig`, `dnsconfig`, `updateconfig`."""
+    """What refers to the interface: `listener "InboundMail"`, `interface group "Inbound"`, `deliveryconfig`, `dnsconfig`, …"""
     key = name.casefold()
     users = [f'listener "{listener.name}"' for listener in config.listeners.sorted() if listener.interface.casefold() == key]
     users += [
@@ -75,6 +75,8 @@ def users_of(config: Config, name: str) -> list[str]:
         users.append("dnsconfig")
     if config.updates.interface.casefold() == key:
         users.append("updateconfig")
+    if config.ldap.interface.casefold() == key:
+        users.append("ldapconfig")
     return users
 
 
@@ -102,6 +104,7 @@ def with_interface(config: Config, old: str, changed: Interface) -> Config:
         dns=evolve(config.dns, interface=follow(config.dns.interface)),
         delivery=evolve(config.delivery, interface=follow(config.delivery.interface)),
         updates=evolve(config.updates, interface=follow(config.updates.interface)),
+        ldap=evolve(config.ldap, interface=follow(config.ldap.interface)),
     )
 
 

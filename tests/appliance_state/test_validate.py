@@ -102,6 +102,11 @@ RULES: list[tuple[str, Callable[[], Config], str]] = [
         'The update settings use the interface "Gone", which does not exist.',
     ),
     (
+        "5 ldap",
+        lambda: BASE.with_(ldap=attrs.evolve(BASE.ldap, interface="Gone")),
+        'The LDAP settings use the interface "Gone", which does not exist.',
+    ),
+    (
         "5 delivery",
         lambda: BASE.with_(delivery=attrs.evolve(BASE.delivery, interface="Gone")),
         'The delivery settings use the interface "Gone", which does not exist.',
