@@ -40,6 +40,8 @@ class Snapshot:
     outbound_context: ssl.SSLContext
     anchors: tuple[bytes, ...]
     """DER of the trusted authorities of the enabled lists"""
+    ldap_credentials: Credentials | None = None
+    """what LDAPS servers are shown that ask for a certificate; None only where no Builder was"""
     other_client_context: ssl.SSLContext = field()
     """of LDAPS, alert mail and updates, which may be allowed older versions than delivery"""
     ingredients: Mapping[str, Any] = field(factory=dict, repr=False)
@@ -78,6 +80,7 @@ class Builder:
         other = outbound
         if outbound is not None and config.ssl.other_client_tlsv10:
             other = self._outgoing(config, "other client", config.ssl.other_client_methods)
+        ldap_credentials = self._ldap_credentials(config)
         receiving = self._receiving(config)
         if self.problems or outbound is None or other is None:
             return None
@@ -90,6 +93,7 @@ class Builder:
             outbound_context=outbound,
             other_client_context=other,
             anchors=anchors,
+            ldap_credentials=ldap_credentials,
             ingredients=self._ingredients,
         )
 
@@ -116,6 +120,14 @@ class Builder:
                 except ValueError as error:
                     self.problems.append(f'Listener "{listener.name}": the host access table cannot be used: {error}')
         return compiled
+
+    def _ldap_credentials(self, config: Config) -> Credentials | None:
+        """The context waits until a server is tested, which is seldom."""
+        try:
+            return self._credentials(config, fold(config.ldap.certificate))
+        except (UnusableContext, KeyError, ValueError) as error:
+            self.problems.append(f'LDAP: certificate "{config.ldap.certificate}" cannot be loaded: {error}')
+            return None
 
     def _credentials(self, config: Config, profile: str) -> Credentials:
         if profile == fold(DEMO):

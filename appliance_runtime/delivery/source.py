@@ -51,9 +51,12 @@ class Sources:
         return source
 
 
-def source_for(config: Config, target: str, real: str, turn: int) -> Source:
-    """`target`: logical address, `real`: where the socket really goes; `turn`: counts up, for groups of interfaces."""
-    chosen = _chosen(config, turn)
+def source_for(config: Config, target: str, real: str, turn: int, *, interface: str | None = None) -> Source:
+    """`target`: logical address, `real`: where the socket really goes; `turn`: counts up, for groups of interfaces.
+
+    `interface`: the one of another client than delivery.
+    """
+    chosen = _chosen(config, config.delivery.interface if interface is None else interface, turn)
     if chosen is not None and (address := _of_family(chosen, target)) is not None:
         return Source(address=address, bind=address if is_own_address(address) else None, hello=_hello(config, chosen))
     address = _routed(real)
@@ -65,9 +68,8 @@ def source_for(config: Config, target: str, real: str, turn: int) -> Source:
     return Source(address=address, bind=None, hello=_hello(config, owner))
 
 
-def _chosen(config: Config, turn: int) -> Interface | None:
-    """The interface of the settings; of a group one after the other."""
-    name = config.delivery.interface
+def _chosen(config: Config, name: str, turn: int) -> Interface | None:
+    """The interface of that name; of a group one after the other."""
     if name in config.interfaces:
         return config.interfaces[name]
     group = config.interface_groups.get(name)
