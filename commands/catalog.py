@@ -27,6 +27,8 @@ MODULES = {
     "hoststatus": "hoststatus tophosts hostrate",
     "injection": "topin rate",
     "interfaceconfig": "interfaceconfig",
+    "ldapconfig": "ldapconfig",
+    "ldaptest": "ldaptest ldapflush",
     "listenerconfig": "listenerconfig",
     "passphrase": "passphrase passwd password",
     "print_": "print",

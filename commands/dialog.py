@@ -307,12 +307,14 @@ class Conversation:
         return await self.question(f"{question} (Yes/No/Default) ", f"[{prompt}]> ", read, key=key, default=(default,), inline=True)
 
     async def hidden(self, prompt: str, *, key: str, gap: bool = True) -> str:
-        """A secret, typed on one line behind `prompt` (which gets one trailing blank). May be empty; the caller decides."""
+        """A secret, typed behind the last line of `prompt` (which gets one trailing blank). May be empty; the caller decides."""
         if self.answers is not None:
             return self.answers.take(key) or ""
         if gap:
             self.gap()
-        answer = await self.terminal.read_line(f"{prompt} ", hidden=True)
+        *first, last = prompt.split("\n")
+        self._write("".join(f"{line}\n" for line in first))
+        answer = await self.terminal.read_line(f"{last} ", hidden=True)
         self.at_gap, self.wrote = False, True
         self.unrecorded += 1
         return answer

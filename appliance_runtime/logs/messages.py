@@ -137,6 +137,8 @@ MESSAGES: dict[str, Message] = {
     "system.update_failed": _system("{text}", WARNING),
     "system.expiry": _system("{text}", WARNING),
     "system.expired": _system("{text}", CRITICAL),
+    "system.ldap_test_succeeded": _system("LDAP: test of server {server} ({places}) succeeded"),
+    "system.ldap_test_failed": _system("LDAP: test of server {server} ({places}) failed: {cause}", WARNING),
     "system.crl": _system("{text}"),
     "system.crl_failed": _system("{text}", WARNING),
     "system.alert_unsent": _system("Alert {alert} was not sent: no recipients."),

@@ -12,6 +12,7 @@ from appliance_state.model.interfaces import DEMO
 from appliance_state.table import Table
 
 AUTO = "Auto"
+SERVER_NAME = r"[A-Za-z0-9_-]{1,63}"
 
 
 class LdapAuth(Choice):
@@ -37,7 +38,7 @@ class LdapServer:
 
     KEY: ClassVar[str] = "name"
 
-    name: str = text(r"[A-Za-z0-9_-]{1,63}")
+    name: str = text(SERVER_NAME)
     hostnames: tuple[str, ...]
     port: int = number(1, 65535, default=389)
     use_ssl: bool = False

@@ -15,7 +15,7 @@ COMMANDS = catalog().listed()
 NAMES = """
 alertconfig bounceconfig bouncerecipients certconfig clear commit commitdetail daneverify date deleterecipients
 delivernow deliveryconfig destconfig displayalerts dnsconfig exit findevent grep help hostrate hoststatus
-interfaceconfig last listenerconfig oldmessage passphrase print rate removemessage resetcounters resume resumedel
+interfaceconfig last ldapconfig ldapflush ldaptest listenerconfig oldmessage passphrase print rate removemessage resetcounters resume resumedel
 resumelistener rollbackconfig rollovernow sethostname settz showchanges showmessage showrecipients shutdown smtproutes
 sshconfig sslconfig status suspend suspenddel suspendlistener tail tlsverify tophosts topin updateconfig updatenow
 version who whoami workqueue

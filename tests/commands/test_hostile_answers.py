@@ -33,6 +33,7 @@ PREPARED = (
     "smtproutes new d.test [192.0.2.1]",
     "bounceconfig new Slow",
     "alertconfig new ops@a.test",
+    "ldapconfig new PublicLDAP --hostname=192.0.2.1 --user=cn=esa --passphrase=x",
     'commit "something to edit" Y',
 )
 
