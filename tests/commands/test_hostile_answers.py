@@ -24,7 +24,15 @@ HOSTILE = ("\udcff\udcfe", "x" * 20_000, "\x1b[2J\udc80")
 HARMLESS = ("", "1", "y", "new.example.com", "a@example.com", "192.0.2.77", "3", ".", "JP")
 ACTING = ("commit", "exit", "tail", "passphrase", "workqueue")
 """not walked: they end the session, follow a file, or act at once, so that a second run meets something else; they have tests of their own"""
-AT_LEAST = {"listenerconfig": 120, "destconfig": 40, "certconfig": 35, "bounceconfig": 25, "interfaceconfig": 15, "alertconfig": 15}
+AT_LEAST = {
+    "listenerconfig": 120,
+    "destconfig": 40,
+    "certconfig": 35,
+    "bounceconfig": 25,
+    "interfaceconfig": 15,
+    "alertconfig": 15,
+    "ldapconfig": 25,
+}
 """questions and menus that a walk must find, so that it cannot pass by finding nothing"""
 PREPARED = (
     "certconfig certificate new mail --cn=mail.example.com --o=O --ou=U --l=L --st=S --c=JP",
