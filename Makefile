@@ -28,7 +28,7 @@ check: $(READY) ## format, lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-e2e: $(READY) ## the whole product with real peers: Postfix, unbound, BIND, swaks, openssl, ssh
+e2e: $(READY) ## the whole product with real peers: Postfix, unbound, BIND, slapd, swaks, openssl, ssh
 	$(BIN)/pytest -m e2e
 
 fuzz: $(READY) ## 200,000 strange inputs for receiving and its files, with a new seed

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING
@@ -285,7 +286,11 @@ class _Test:
             if session.tls_lines and session.observed.refused and isinstance(error, OSError):
                 session.tls_lines.clear()
                 raise self._tls_failure(session.observed, error) from None
-            answer = "the server closed the connection" if isinstance(error, EOFError) else _system_text(error)
+            closed = isinstance(error, EOFError | ConnectionError | ssl.SSLEOFError)
+            answer = "the server closed the connection" if closed else tls_error_text(error)
+            if session.tls_lines and session.observed.sent:
+                # OpenLDAP with GnuTLS looks at it after the handshake, and says nothing.
+                answer += "; it may have refused the client certificate"
         except ldap.NotLdap:
             answer = "the reply is not LDAP"
         self._say_tls(session)
@@ -299,7 +304,7 @@ class _Test:
 def _system_text(error: OSError) -> str:
     if isinstance(error, TimeoutError):
         return "Connection timed out"
-    return os.strerror(error.errno) if error.errno and not hasattr(error, "reason") else tls_error_text(error)
+    return os.strerror(error.errno) if error.errno else tls_error_text(error)
 
 
 def _serial(number: int) -> str:

@@ -7,91 +7,24 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from attrs import define, evolve, field
+from attrs import evolve
 
 from appliance_runtime.addresses import parse_rule
-from appliance_runtime.commit import Author
 from appliance_runtime.ldap_protocol import LARGEST
 from appliance_runtime.ldap_test import LdapOutcome, check_ldap
 from appliance_state.certificates.pem import read_certificate
-from appliance_state.model.certificates import CertificateProfile, KeyMaterial, SecretRef
+from appliance_state.model.certificates import CertificateProfile, KeyMaterial
 from appliance_state.model.ldap import LdapAuth, LdapServer
-from asyncos_shell.lab.authority import Authority, Identity
+from asyncos_shell.lab.authority import Authority
 from tests.support.lab_ca import Issued, issue, issuing, mail_leaf, root
-from tests.support.ldap_server import ENTRY, UNBIND, LdapPeer, bound, done, ldap_peer
-from tests.support.outside import Outside, World, free_port, world
+from tests.support.ldap_room import ADDRESS, HOST, Room, room
+from tests.support.ldap_server import ENTRY, UNBIND, bound, done, ldap_peer
 
-HOST, ADDRESS = "ldap.example.test", "192.0.2.20"
 SECRET = "tr0ub4dor"
-DEMO_NAME = "Cisco Appliance Demo Certificate"
-
-
-@define
-class Room:
-    """A live appliance, and what the tests have made it say."""
-
-    world: World
-    said: list[str] = field(factory=list)
-    outcome: LdapOutcome | None = None
-
-    @property
-    def outside(self) -> Outside:
-        return self.world.outside
-
-    def put(self, peer: LdapPeer | None, address: str = ADDRESS, port: int = 636) -> None:
-        """Where an address of the outside world really is; None = nobody is there."""
-        real = peer.port if peer else free_port()
-        self.world.appliance.address_map.rules.append(parse_rule(f"{address}:{port}=127.0.0.1:{real}"))
-
-    def identity(self, *names: str, **fields: Any) -> Identity:
-        return self.outside.root.issue(self.outside.now, common_name=HOST, dns_names=names or (HOST,), **fields)
-
-    async def set_ldap(self, **fields: Any) -> None:
-        config = self.world.appliance.running()[1]
-        await self.world.configure(ldap=evolve(config.ldap, **fields))
-
-    async def use_profile(self, issued: Issued, *intermediates: Issued, name: str = "mail.example.com") -> None:
-        """The LDAP certificate is one of its own."""
-        config = self.world.appliance.running()[1]
-        reference = SecretRef(f"key-{issued.certificate.serial_number}")
-        material = KeyMaterial(certificate=issued.pem, private_key=reference, intermediates=tuple(one.pem for one in intermediates))
-        config = config.with_(
-            certificates=config.certificates.put(CertificateProfile(name=name, material=material)),
-            ldap=evolve(config.ldap, certificate=name),
-        )
-        await self.world.appliance.change_now(config, {reference: issued.key_pem.encode()}, Author(user="admin", kind="system"))
-
-    async def test(self, *, ssl: bool = True, passphrase: str = "", **fields: Any) -> str:
-        """What is said about a server."""
-        values: dict[str, Any] = {"hostnames": (HOST,), "port": 636 if ssl else 389, "base": "dc=x", **fields}
-        if passphrase:
-            values |= {"auth_type": LdapAuth.PASSWORD, "bind_user": "cn=esa,dc=x"}
-        server = LdapServer(name="PublicLDAP", use_ssl=ssl, **values)
-        said: list[str] = []
-        appliance = self.world.appliance
-        self.outcome = await check_ldap(appliance, appliance.live(), server, passphrase, said.append)
-        return re.sub(r"from interface [0-9.:]*[0-9]", "from interface IF", "\n".join(said))
-
-    async def fails(self, **fields: Any) -> str:
-        """The line that ends a test that fails; it is the cause, too."""
-        line = (await self.test(**fields)).rpartition("\n")[2]
-        assert self.outcome == LdapOutcome(succeeded=False, cause=line.removesuffix("."))
-        return line
-
-
-@asynccontextmanager
-async def room(root_: Path, scale: float = 1.0) -> AsyncIterator[Room]:
-    async def prepare(outside: Outside) -> None:
-        outside.dns.set(f"{HOST} A {ADDRESS}")
-
-    async with world(root_, prepare, scale=scale) as made:
-        yield Room(made)
 
 
 @pytest.fixture
@@ -183,17 +116,9 @@ async def test_a_silent_server(hurried: Room) -> None:
 
 
 async def test_a_server_that_closes(here: Room) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def serve() -> None:
-            client, _ = listening.accept()
-            with client:
-                client.recv(65536)
-
-        serving = asyncio.create_task(asyncio.to_thread(serve))
-        here.world.appliance.address_map.rules.append(parse_rule(f"{ADDRESS}:389=127.0.0.1:{listening.getsockname()[1]}"))
+    with ldap_peer(hangs_up=True) as peer:
+        here.put(peer, port=389)
         assert await here.fails(ssl=False) == "Bind failed: the server closed the connection."
-        await serving
 
 
 # -- names and addresses -------------------------------------------------------------------------------------------------------
@@ -315,6 +240,20 @@ Client certificate: requested, refused by the server (tlsv1 alert unknown ca).
 TLS negotiation failed: tlsv1 alert unknown ca.""")
     assert here.outcome == LdapOutcome(succeeded=False, cause="TLS negotiation failed: tlsv1 alert unknown ca")
     assert not peer.requests
+
+
+async def test_a_server_that_closes_instead_of_an_alert(here: Room) -> None:
+    demo = here.world.appliance.demo.certificate
+    with ldap_peer(identity=here.identity(), verify=ssl.CERT_REQUIRED, trusted=[demo], hangs_up=True) as peer:
+        here.put(peer)
+        said = await here.test()
+    assert re.search(
+        r"""
+Client certificate: requested, sent "Demo" \(serial [0-9A-F]+\)\.
+Server certificate: CN=ldap\.example\.test, not verified\.
+Bind failed: the server closed the connection; it may have refused the client certificate\.$""",
+        said,
+    )
 
 
 async def test_a_profile_that_is_replaced(here: Room) -> None:

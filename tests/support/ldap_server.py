@@ -11,6 +11,7 @@ import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from tempfile import NamedTemporaryFile
 
 from attrs import define, field
 from cryptography import x509
@@ -53,6 +54,8 @@ class LdapPeer:
     context: ssl.SSLContext | None = None
     endless: bytes = b""
     """sent again and again after the answers"""
+    hangs_up: bool = False
+    """at the first request"""
     clients: list[str] = field(factory=list)
     requests: list[bytes] = field(factory=list)
     chains: list[list[int]] = field(factory=list)
@@ -85,6 +88,8 @@ class LdapPeer:
     def _converse(self, client: socket.socket) -> None:
         for answer in self.answers:
             self.requests.append(client.recv(65536))
+            if self.hangs_up:
+                return
             client.sendall(answer)
         while self.endless:
             client.sendall(self.endless)
@@ -100,9 +105,10 @@ def ldap_peer(
     trusted: Sequence[str] = (),
     newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
     endless: bytes = b"",
+    hangs_up: bool = False,
 ) -> Iterator[LdapPeer]:
     """`identity`: LDAPS with this certificate. `verify`, `trusted` (PEM): client certificates."""
-    peer = LdapPeer(answers or WELL, endless=endless)
+    peer = LdapPeer(answers or WELL, endless=endless, hangs_up=hangs_up)
     if identity is not None:
         peer.context = _context(peer, identity, verify, trusted, newest)
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -116,8 +122,6 @@ def ldap_peer(
 
 
 def _context(peer: LdapPeer, identity: Identity, verify: ssl.VerifyMode, trusted: Sequence[str], newest: ssl.TLSVersion) -> ssl.SSLContext:
-    from tempfile import NamedTemporaryFile
-
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.maximum_version = newest
     with NamedTemporaryFile(prefix="ldap-") as file:
