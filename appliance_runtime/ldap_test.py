@@ -21,6 +21,7 @@ from attrs import define, field, frozen
 from appliance_runtime import ldap_protocol as ldap
 from appliance_runtime.delivery.peer_names import is_address
 from appliance_runtime.delivery.source import Source, source_for
+from appliance_runtime.delivery.verify import TOO_SLOW
 from appliance_runtime.dns.answers import LookupFailed
 from appliance_runtime.ldap_tls import Observed, server_problem, subject_of
 from appliance_runtime.snapshot import Snapshot
@@ -212,7 +213,11 @@ class _Test:
         """Errors: _Failed; then nothing of the bind has been sent."""
         chain = peer_chain(session.writer.get_extra_info("ssl_object"))
         now = self.appliance.clock.now()
-        problem = await asyncio.to_thread(server_problem, chain, session.host, self.snapshot, now)
+        try:
+            async with asyncio.timeout(self._wait):
+                problem = await asyncio.to_thread(server_problem, chain, session.host, self.snapshot, now)
+        except TimeoutError:
+            problem = TOO_SLOW
         subject = f"Server certificate: {subject_of(chain)}"
         session.tls_lines.append(self._client_certificate(session.observed))
         if problem is not None:

@@ -100,7 +100,7 @@ def _name_problem(certificate: x509.Certificate, host: str) -> str | None:
     if is_address(host):
         addresses = _addresses(certificate)
         presented = (*map(str, addresses), *names.dns_names)
-        matched = ipaddress.ip_address(host) in addresses
+        matched = ipaddress.ip_address(host.strip("[]")) in addresses
     else:
         presented = names.dns_names
         if not presented and names.common_name is not None:

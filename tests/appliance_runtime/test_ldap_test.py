@@ -115,6 +115,18 @@ async def test_a_silent_server(hurried: Room) -> None:
             assert await hurried.fails(ssl=False) == "Bind failed: no reply within 10 seconds."
 
 
+async def test_a_test_that_is_interrupted(here: Room) -> None:
+    """The connection does not outlive it."""
+    with ldap_peer(b"") as peer:
+        here.put(peer, port=389)
+        testing = asyncio.create_task(here.test(ssl=False))
+        assert await asyncio.to_thread(peer.asked.wait, 20)
+        testing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await testing
+        assert await asyncio.to_thread(peer.ended.wait, 20)
+
+
 async def test_a_server_that_closes(here: Room) -> None:
     with ldap_peer(hangs_up=True) as peer:
         here.put(peer, port=389)
@@ -143,6 +155,15 @@ async def test_hosts_and_addresses_are_tried_in_order(here: Room) -> None:
         )
     )
     assert lines[5:] == ["Connecting to 192.0.2.33 port 389 from interface IF.", "Bind as anonymous: success.", "Base dc=x: found."]
+
+
+async def test_an_address_of_the_other_family(here: Room) -> None:
+    here.outside.dns.set("six.example.test AAAA 2001:db8::20")
+    with ldap_peer() as peer:
+        here.world.appliance.address_map.rules.append(parse_rule(f"[2001:db8::20]:389=127.0.0.1:{peer.port}"))
+        for host in ("six.example.test", "2001:db8::20"):
+            said = await here.test(ssl=False, hostnames=(host,))
+            assert said.startswith("Connecting to 2001:db8::20 port 389 from interface IF.\nBind as anonymous: success.\n")
 
 
 async def test_nobody_connects(here: Room) -> None:

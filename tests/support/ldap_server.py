@@ -61,6 +61,8 @@ class LdapPeer:
     chains: list[list[int]] = field(factory=list)
     names: list[str | None] = field(factory=list)
     port: int = 0
+    asked: threading.Event = field(factory=threading.Event)
+    """a request has come"""
     ended: threading.Event = field(factory=threading.Event)
     """a client has gone"""
 
@@ -88,6 +90,7 @@ class LdapPeer:
     def _converse(self, client: socket.socket) -> None:
         for answer in self.answers:
             self.requests.append(client.recv(65536))
+            self.asked.set()
             if self.hangs_up:
                 return
             client.sendall(answer)

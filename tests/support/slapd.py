@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -62,16 +63,20 @@ def slapd(folder: Path, identity: bytes, *, clients: str, verify: str = "never")
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([_BINARY, "-d", "256", "-f", config, "-h", urls], stdout=log, stderr=log)
     try:
-        _wait_for(folder / "log", process)
+        for port in (place.port, place.tls_port):
+            _wait_for(port, process, folder / "log")
         yield place
     finally:
         process.terminate()
         process.wait(30)
 
 
-def _wait_for(log: Path, process: subprocess.Popen[bytes]) -> None:
-    """Until it listens."""
+def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Until it listens, which it does some time after it has said so."""
     ends = time.monotonic() + 30
-    while b"slapd starting" not in log.read_bytes():
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
         assert process.poll() is None and time.monotonic() < ends, log.read_text(errors="replace")
         time.sleep(0.01)
