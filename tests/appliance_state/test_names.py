@@ -2,7 +2,7 @@
 
 import pytest
 
-from appliance_state.names import is_email, is_fqdn, is_hostname
+from appliance_state.names import is_distinguished_name, is_email, is_fqdn, is_hostname
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,36 @@ def test_fqdn_admits_one_whole_wildcard_label(name: str, accepted: bool) -> None
 )
 def test_email(address: str, accepted: bool) -> None:
     assert is_email(address) is accepted
+
+
+@pytest.mark.parametrize(
+    ("name", "accepted"),
+    [
+        ("dc=example,dc=com", True),
+        ("uid=esa, ou=Mail Gateways , dc=example", True),
+        ("CN=a+UID=7,2.5.4.3=#0c0161", True),
+        ('CN=\\#1 \\"x\\"\\, \\+\\C3\\A4', True),
+        ("cn=Zürich,o=a=b", True),
+        ("dc=" + "a" * 4000, True),
+        ("", False),
+        ("example.com", False),
+        ("esa@example.com", False),
+        ("dc=", False),
+        ("dc= ", False),
+        ("dc=a,", False),
+        (",dc=a", False),
+        ("dc=a,,dc=b", False),
+        ("dc=a;dc=b", False),
+        ("dc=a<b", False),
+        ("dc=a\\", False),
+        ("dc=a\\x", False),
+        ("dc=#0", False),
+        ("dc=a\0", False),
+        ("dc=a\n,=", False),
+        ("1=a", False),
+        ("d_c=a", False),
+        (" " * 4000, False),
+    ],
+)
+def test_distinguished_name(name: str, accepted: bool) -> None:
+    assert is_distinguished_name(name) is accepted
