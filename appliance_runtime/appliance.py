@@ -209,6 +209,8 @@ class Appliance:
             self.counters,
             self.resolver,
             revocations=self.trust.revocation.inbound,
+            workers=self.options.workers,
+            report=self._fault,
             net_timeout_scale=self.options.net_timeout_scale,
         )
         self.web = WebService(self, timeout_scale=self.options.net_timeout_scale)
@@ -223,6 +225,7 @@ class Appliance:
         # Alerts need the live snapshot, so what was found while opening is reported from here on.
         self.queue.report_to(self.alerts.raise_)
         self.logs.report_errors(lambda name, _: self.alerts.raise_(*disk_full(self.directory.logs, f'the log "{name}"')))
+        self.receiver.workers.start(self.supervisor)
         self.supervisor.run("counters", self.counters.keep)
         self.supervisor.run("DNS library", load_soon)
         self.trust.start(self.supervisor)
@@ -252,6 +255,7 @@ class Appliance:
         number, config = self._config
         builder = Builder(self.demo, self.vault.reveal, self._live, self.trust.updater.bundle)
         self._live = await build_snapshot(builder, number, config)
+        self._tell_workers()
 
     async def switch(self, prepared: Prepared) -> None:
         """Make what was prepared the running configuration."""
@@ -260,6 +264,7 @@ class Appliance:
         self._live = snapshot
         self._config = (snapshot.generation, snapshot.config)
         prepared.logs.apply()
+        self._tell_workers()
         if before is None:
             self.logs.event("system.up")
             log_demo_users(self.logs, None, snapshot.config)
@@ -271,6 +276,13 @@ class Appliance:
         if before is not None:
             self.trust.configuration_changed()
         self.tell_of_change()
+
+    def _tell_workers(self) -> None:
+        live = self.live()
+        if self.options.workers:
+            self.receiver.workers.use(
+                live, {name: made.revealed(self.vault.reveal) for name, made in live.plain_inbound_ingredients.items()}
+            )
 
     def endpoints(self, config: Config, suspensions: Suspensions | None = None) -> list[Endpoint]:
         """The sockets that a configuration wants, without those of suspended listeners."""
@@ -379,7 +391,7 @@ class Appliance:
         self.sockets_open.close()
         await asyncio.gather(self.receiver.drain(seconds), self.agent.stop(seconds), self.web.stop())
         await self.suspending.stop()
-        await self.trust.close()
+        await asyncio.gather(self.receiver.workers.stop(), self.trust.close())
         await self.alerts.close()
         await self.supervisor.stop()
         await self._close_files()

@@ -1,5 +1,6 @@
 """A process of its own for work that would stop the event loop: it gets one request on standard input and answers on standard output.
 
+Or it works for as long as the appliance does, and standard input is a socket for both directions.
 It runs `main()` of a module of the product with the appliance's import path and without its environment variables, in a
 session of its own, so that no signal of a terminal reaches it. Nothing of it ever gets into a core file.
 """
@@ -11,6 +12,7 @@ import contextlib
 import json
 import os
 import resource
+import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
@@ -23,20 +25,28 @@ _PROGRAM = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from applia
 
 
 @asynccontextmanager
-async def child(module: str, *, cpu_seconds: int, memory: int = resource.RLIM_INFINITY, line_limit: int = 65536) -> AsyncIterator[Process]:
+async def child(
+    module: str,
+    *,
+    cpu_seconds: int = resource.RLIM_INFINITY,
+    memory: int = resource.RLIM_INFINITY,
+    line_limit: int = 65536,
+    channel: socket.socket | None = None,
+) -> AsyncIterator[Process]:
     """A running process. `memory`: octets of address space; `line_limit`: octets that one line of its output may have.
 
-    At the end its input is closed; one that does not end then, and any whose work was given up, is killed.
+    At the end its input is closed; one that does not end then, and any whose work was given up, is killed. `channel`: its input
+    is this socket, which the caller closes here, and whose other side the caller closes when the process is to end.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ASYNCOS_SHELL_")}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-I", "-c", _PROGRAM, json.dumps(sys.path), module, str(cpu_seconds), str(memory),
-        stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment, start_new_session=True, limit=line_limit,
+        stdin=channel.fileno() if channel else PIPE, stdout=DEVNULL if channel else PIPE, stderr=DEVNULL, env=environment, start_new_session=True, limit=line_limit,
     )  # fmt: skip
-    assert process.stdin is not None
     try:
         yield process
-        process.stdin.close()
+        if process.stdin is not None:
+            process.stdin.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PARTING):
                 await process.wait()

@@ -24,6 +24,8 @@ class StartOptions:
     passphrase: str | None = field(default=None, repr=False)
     reset_passphrase: bool = False
     net_timeout_scale: float = 1.0
+    workers: int = 0
+    """processes that receive mail"""
     product: Product = Product()
     serial: str | None = None
     """emulated serial number; None = the one made at the first start"""

@@ -14,11 +14,11 @@ from attrs import field, frozen
 
 from appliance_runtime.demo import DemoCertificate
 from appliance_runtime.smtp.access import CompiledListener, compile_listener
-from appliance_runtime.tls import Credentials, UnusableContext, client_context, server_context
+from appliance_runtime.tls import Credentials, ServerTls, UnusableContext, client_context
 from appliance_state.certificates.authorities import trusted_authorities
 from appliance_state.certificates.ca_bundle import SystemBundle
 from appliance_state.model import Config
-from appliance_state.model.certificates import SecretRef
+from appliance_state.model.certificates import KeyMaterial, SecretRef
 from appliance_state.model.interfaces import DEMO
 from appliance_state.model.listeners import Listener, ReceivingTls
 from appliance_state.table import fold
@@ -26,6 +26,31 @@ from appliance_state.table import fold
 Reveal = Callable[[SecretRef], bytes]
 VERIFY, REQUIRE = "?verify", "?require"
 """Suffixes of inbound contexts that ask for a client certificate and accept none, or do not."""
+
+
+@frozen(kw_only=True)
+class ServerIngredients:
+    """What a server context is made from, with its key sealed. `tickets`: see `ServerTls`."""
+
+    material: DemoCertificate | KeyMaterial
+    methods: frozenset[str]
+    ciphers: str
+    renegotiation: bool
+    verify: ssl.VerifyMode
+    anchors: tuple[bytes, ...]
+    tickets: bool
+
+    def revealed(self, reveal: Reveal) -> ServerTls:
+        """Errors: UnusableContext."""
+        return ServerTls(
+            credentials=_credentials(self.material, reveal),
+            methods=self.methods,
+            ciphers=self.ciphers,
+            renegotiation=self.renegotiation,
+            verify=self.verify,
+            anchors=self.anchors,
+            tickets=self.tickets,
+        )
 
 
 @frozen(kw_only=True)
@@ -50,6 +75,11 @@ class Snapshot:
     @other_client_context.default
     def _as_delivery(self) -> ssl.SSLContext:
         return self.outbound_context
+
+    @property
+    def plain_inbound_ingredients(self) -> dict[str, ServerIngredients]:
+        """What the contexts are made from that ask for no client certificate, by the name of the profile."""
+        return {name: self.ingredients[f"inbound:{name}"] for name in self.inbound_contexts if not name.endswith((VERIFY, REQUIRE))}
 
 
 class Builder:
@@ -124,22 +154,12 @@ class Builder:
     def _ldap_credentials(self, config: Config) -> Credentials | None:
         """The context waits until a server is tested, which is seldom."""
         try:
-            return self._credentials(config, fold(config.ldap.certificate))
+            return _credentials(self._material(config, fold(config.ldap.certificate)), self.reveal)
         except (UnusableContext, KeyError, ValueError) as error:
             self.problems.append(f'LDAP: certificate "{config.ldap.certificate}" cannot be loaded: {error}')
             return None
 
-    def _credentials(self, config: Config, profile: str) -> Credentials:
-        if profile == fold(DEMO):
-            return Credentials(certificate=self.demo.certificate, private_key=self.demo.private_key)
-        material = config.certificates[profile].material
-        if material.private_key is None:
-            raise UnusableContext("it has no private key")
-        return Credentials(
-            certificate=material.certificate, private_key=self.reveal(material.private_key), intermediates=material.intermediates
-        )
-
-    def _material(self, config: Config, profile: str) -> object:
+    def _material(self, config: Config, profile: str) -> DemoCertificate | KeyMaterial:
         return self.demo if profile == fold(DEMO) else config.certificates[profile].material
 
     def _context(
@@ -157,11 +177,16 @@ class Builder:
         if name in found:
             return
         settings = config.ssl
-        methods: frozenset[str] = getattr(settings, f"{purpose}_methods")
-        ciphers: str = getattr(settings, f"{purpose}_ciphers")
-        renegotiation: bool = getattr(settings, f"{purpose}_renegotiation")
-        revocable = bool(suffix) and config.crl.check_inbound
-        made_from = (self._material(config, profile), methods, ciphers, renegotiation, anchors if suffix else (), revocable)
+        made_from = ServerIngredients(
+            material=self._material(config, profile),
+            methods=getattr(settings, f"{purpose}_methods"),
+            ciphers=getattr(settings, f"{purpose}_ciphers"),
+            renegotiation=getattr(settings, f"{purpose}_renegotiation"),
+            verify=mode,
+            anchors=anchors if suffix else (),
+            # Tickets hold no intermediates, and a client whose session is taken up again is looked at once more.
+            tickets=not (suffix and config.crl.check_inbound),
+        )
         key = f"{purpose}:{name}"
         self._ingredients[key] = made_from
         if self.previous and self.previous.ingredients.get(key) == made_from:
@@ -169,32 +194,31 @@ class Builder:
             found[name] = contexts[name]
             return
         try:
-            found[name] = server_context(
-                self._credentials(config, profile),
-                methods=methods,
-                ciphers=ciphers,
-                renegotiation=renegotiation,
-                verify=mode,
-                anchors=anchors,
-            )
-            if revocable:
-                # Tickets hold no intermediates, and a client whose session is taken up again is looked at once more.
-                found[name].options |= ssl.OP_NO_TICKET
+            found[name] = made_from.revealed(self.reveal).context()
         except (UnusableContext, KeyError, ValueError) as error:
             title = DEMO if profile == fold(DEMO) else config.certificates[profile].name
             self.problems.append(f'{user}: certificate "{title}" cannot be loaded: {error}')
 
     def _outgoing(self, config: Config, purpose: str, methods: frozenset[str]) -> ssl.SSLContext | None:
-        profile, ciphers = fold(config.destination_globals.certificate), config.ssl.outbound_ciphers
-        made_from = (self._material(config, profile), methods, ciphers)
+        material, ciphers = self._material(config, fold(config.destination_globals.certificate)), config.ssl.outbound_ciphers
+        made_from = (material, methods, ciphers)
         self._ingredients[purpose] = made_from
         if self.previous and self.previous.ingredients.get(purpose) == made_from:
             return self.previous.outbound_context if purpose == "outbound" else self.previous.other_client_context
         try:
-            return client_context(self._credentials(config, profile), methods=methods, ciphers=ciphers)
+            return client_context(_credentials(material, self.reveal), methods=methods, ciphers=ciphers)
         except (UnusableContext, KeyError, ValueError) as error:
             self.problems.append(f'Outgoing TLS: certificate "{config.destination_globals.certificate}" cannot be loaded: {error}')
             return None
+
+
+def _credentials(material: DemoCertificate | KeyMaterial, reveal: Reveal) -> Credentials:
+    """Errors: UnusableContext."""
+    if isinstance(material, DemoCertificate):
+        return Credentials(certificate=material.certificate, private_key=material.private_key)
+    if material.private_key is None:
+        raise UnusableContext("it has no private key")
+    return Credentials(certificate=material.certificate, private_key=reveal(material.private_key), intermediates=material.intermediates)
 
 
 def _verification(listener: Listener) -> dict[str, ssl.VerifyMode]:

@@ -76,6 +76,33 @@ def server_context(
     return context
 
 
+@frozen(kw_only=True)
+class ServerTls:
+    """Everything that a context of a listener is made from. `tickets`: whether sessions may be taken up again by ticket."""
+
+    credentials: Credentials
+    methods: frozenset[str]
+    ciphers: str
+    renegotiation: bool
+    verify: ssl.VerifyMode = ssl.CERT_NONE
+    anchors: tuple[bytes, ...] = ()
+    tickets: bool = True
+
+    def context(self) -> ssl.SSLContext:
+        """Errors: UnusableContext."""
+        made = server_context(
+            self.credentials,
+            methods=self.methods,
+            ciphers=self.ciphers,
+            renegotiation=self.renegotiation,
+            verify=self.verify,
+            anchors=self.anchors,
+        )
+        if not self.tickets:
+            made.options |= ssl.OP_NO_TICKET
+        return made
+
+
 def client_context(credentials: Credentials | None, *, methods: frozenset[str], ciphers: str) -> ssl.SSLContext:
     """For outgoing connections: the handshake accepts any certificate, verification comes afterwards. Errors: UnusableContext.
 

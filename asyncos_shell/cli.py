@@ -61,6 +61,13 @@ def main(prog_name: str | None = None) -> None:
     "--net-timeout-scale", type=click.FloatRange(0, min_open=True), default=1.0, metavar="F", help="Factor for all network time limits."
 )
 @click.option(
+    "--workers",
+    type=click.IntRange(0, 64),
+    default=0,
+    metavar="N",
+    help="Processes that receive mail beside the appliance's own; 0, the default: none.",
+)
+@click.option(
     "--admin-passphrase-file",
     type=click.Path(path_type=Path),
     help="The first line is the passphrase of the user admin at the first start.",
@@ -169,6 +176,7 @@ def _options(given: dict[str, Any], state: Path, passphrase: str | None) -> Star
         passphrase=passphrase,
         reset_passphrase=given["reset_admin_passphrase"],
         net_timeout_scale=given["net_timeout_scale"],
+        workers=given["workers"],
         product=Product(**emulated),
         serial=given["serial"],
     )

@@ -26,7 +26,7 @@ async def topin(talk: Conversation, session: Session) -> None:
     appliance = session.appliance
     clients: Counter[tuple[str, str, str]] = Counter()
     for connection in appliance.receiver.connections:
-        peer = connection.conversation.peer
+        peer = connection.peer
         clients[peer.reverse.name or "unknown", str(peer.address), connection.endpoint.owner] += 1
     rows = []
     ordered = sorted(clients.items(), key=lambda item: (-item[1], item[0]))

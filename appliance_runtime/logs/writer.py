@@ -43,18 +43,27 @@ class EventLog(Protocol):
     def wants(self, name: str) -> bool: ...
 
 
+class LineLog(EventLog, Protocol):
+    """A log that also takes what another process has logged."""
+
+    def line(self, name: str, text: str) -> None: ...
+
+
 @frozen
 class _Route:
     """Where the lines of one event go."""
 
-    text: str
     word: str
     files: tuple[LogFile, ...]
 
 
 def event_text(name: str, fields: dict[str, object]) -> str:
-    """The line of an event without date and level. Errors: KeyError for an unknown event or a missing field."""
-    return MESSAGES[name].text.format(**{key: field_text(value) for key, value in fields.items()})
+    """The line of an event without date and level, its values escaped and cut. Errors: KeyError for an unknown event or a missing field."""
+    for key, value in fields.items():
+        kind = value.__class__
+        if kind is not int and not (kind is str and len(value) <= LONGEST_VALUE and value.isprintable()):  # type: ignore[arg-type, attr-defined]
+            fields[key] = field_text(value)
+    return MESSAGES[name].text.format_map(fields)
 
 
 class Logs:
@@ -66,7 +75,7 @@ class Logs:
         self._format = LineFormat(zone=ZoneInfo("UTC"), version=product_version, serial=serial)
         self._immediate = immediate
         self._files: dict[str, LogFile] = {}
-        self._routes = {name: _Route(message.text, LEVEL_WORDS[message.level], ()) for name, message in MESSAGES.items()}
+        self._routes = {name: _Route(LEVEL_WORDS[message.level], ()) for name, message in MESSAGES.items()}
         self._pending: deque[tuple[tuple[LogFile, ...], datetime, str]] = deque()
         self._second = _NEVER
         self._second_end = _NEVER
@@ -129,7 +138,6 @@ class Logs:
                 file.max_files = subscription.rollover_max_files
             self._routes = {
                 name: _Route(
-                    message.text,
                     LEVEL_WORDS[message.level],
                     tuple(self._files[fold(s.name)] for s in subscriptions if s.type is message.log and s.level >= message.level),
                 )
@@ -149,14 +157,14 @@ class Logs:
 
     def event(self, name: str, **fields: object) -> None:
         """Write the line of `MESSAGES[name]`. Values are escaped and cut here. Errors: KeyError, a mistake of the caller."""
+        if self._routes[name].files:
+            self.line(name, event_text(name, fields))
+
+    def line(self, name: str, text: str) -> None:
+        """`event`, for a text that `event_text` has made."""
         route = self._routes[name]
         if not route.files:
             return
-        for key, value in fields.items():
-            kind = value.__class__
-            if kind is not int and not (kind is str and len(value) <= LONGEST_VALUE and value.isprintable()):  # type: ignore[arg-type, attr-defined]
-                fields[key] = field_text(value)
-        text = route.text.format_map(fields)
         now = self._clock.now()
         if not self._second <= now < self._second_end:
             self._second = now.replace(microsecond=0)
@@ -188,7 +196,7 @@ class Logs:
             self._drain()
             self._end(self._files.values())
             self._files = {}
-            self._routes = {name: _Route(route.text, route.word, ()) for name, route in self._routes.items()}
+            self._routes = {name: _Route(route.word, ()) for name, route in self._routes.items()}
 
     def _write_on(self) -> None:
         while not self._closing.is_set():
@@ -330,8 +338,11 @@ class MemoryLogs:
         self.events: list[tuple[str, dict[str, object]]] = []
 
     def event(self, name: str, **fields: object) -> None:
-        self.lines.append(event_text(name, fields))
-        self.events.append((name, fields))
+        self.events.append((name, dict(fields)))
+        self.line(name, event_text(name, fields))
+
+    def line(self, name: str, text: str) -> None:
+        self.lines.append(text)
 
     def wants(self, name: str) -> bool:
         return name in MESSAGES

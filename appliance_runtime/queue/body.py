@@ -18,7 +18,7 @@ MANY_CHUNKS = 64
 
 
 class Body:
-    """Made by `MessageQueue.new_body`; belongs to the caller until it is handed to `accept`, or ended by `discard`."""
+    """Made by `MessageQueue.new_body`, or in a process that receives for it; belongs to the caller until it is handed to `accept`, or ended by `discard`."""
 
     def __init__(self, spool_directory: Path) -> None:
         self.size = 0
@@ -30,6 +30,28 @@ class Body:
         self._directory = spool_directory
         self._chunks: list[bytes] = []
         self._descriptor: int | None = None
+
+    @classmethod
+    def received(cls, spool_directory: Path, octets: bytes, spool: str | None, *, size: int, checksum: int) -> Body:
+        """One that another process has written, and let go of with `part`. `spool`: its file, if it has one."""
+        body = cls(spool_directory)
+        body.size, body.checksum = size, checksum
+        if spool is None:
+            body._chunks = [octets]
+        else:
+            body.spool = spool_directory / spool
+            try:
+                body._descriptor = os.open(body.spool, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            except OSError as error:
+                body.error = error
+        return body
+
+    def part(self) -> tuple[bytes, str | None]:
+        """Let go of it: its octets, or the name of its file. What `received` needs in another process."""
+        if self.spool is None:
+            return self.octets(), None
+        self._close()
+        return b"", self.spool.name
 
     def write(self, octets: bytes) -> None:
         self.size += len(octets)

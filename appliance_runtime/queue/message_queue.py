@@ -64,7 +64,6 @@ class MessageQueue:
         self.pause = 0
         """number of the pause of the work queue that is on; 0 = none"""
         self._places = places
-        self._spool = places.spool
         self._clock = clock
         self._database = database
         self._numbers = numbers
@@ -121,6 +120,7 @@ class MessageQueue:
         """Write what waits and let go of the directory."""
         self._told.end()
         await self._takeover.end()
+        self._writer.pass_on()
         await asyncio.to_thread(self._writer.stop)
         await asyncio.sleep(0)  # the last outcomes
         exact = [(RESERVE, (name, number)) for name, number in self._numbers.coming().items()]
@@ -159,8 +159,13 @@ class MessageQueue:
 
     # -- receiving ----------------------------------------------------------------------------------------------------
 
+    @property
+    def spool(self) -> Path:
+        """Directory of large bodies."""
+        return self._places.spool
+
     def new_body(self) -> Body:
-        return Body(self._spool)
+        return Body(self.spool)
 
     async def accept(self, message: NewMessage) -> None:
         """Store a message; returns when it is durable. Errors: QueueFull, QueueError; then it is not in the queue."""

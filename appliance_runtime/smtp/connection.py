@@ -21,6 +21,7 @@ from appliance_runtime.services import Endpoint
 from appliance_runtime.smtp.access import CompiledListener
 from appliance_runtime.smtp.conversation import Conversation
 from appliance_runtime.smtp.engine import State
+from appliance_runtime.smtp.surroundings import Peer
 from appliance_runtime.smtp.tls_session import CLIENT_CERTIFICATE_BAD, TlsSession
 from appliance_runtime.tls import tls_error_text
 from appliance_state.model.listeners import ListenerType
@@ -90,6 +91,10 @@ class Connection(asyncio.BufferedProtocol):
     def endpoint(self) -> Endpoint:
         return self._context.endpoint
 
+    @property
+    def peer(self) -> Peer:
+        return self.conversation.peer
+
     # transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -110,7 +115,7 @@ class Connection(asyncio.BufferedProtocol):
         plain = bytes(data) if self._tls is None else self._decrypted(self._tls, data)
         if plain:
             self.conversation.engine.receive(plain)
-        if self.conversation.storing or self._stalled:
+        if self.conversation.waiting or self._stalled:
             self._steer_reading()
         else:
             self.work()
@@ -122,7 +127,7 @@ class Connection(asyncio.BufferedProtocol):
             self._handshake_failed("EOF", lost=True)
             return False
         # What the client sent before it closed its side is still answered.
-        self._half_closed = self.conversation.storing or self._stalled
+        self._half_closed = self.conversation.waiting or self._stalled
         return self._half_closed
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -130,7 +135,7 @@ class Connection(asyncio.BufferedProtocol):
         self._stop_timer()
         if self._tls is not None and not self._tls.established and not self._over:
             self._handshake_failed("EOF" if exc is None else tls_error_text(exc), lost=True)
-        if not self.conversation.storing:
+        if not self.conversation.waiting:
             self._end(lost=True)
         if not self.closed.done():
             self.closed.set_result(None)
@@ -153,7 +158,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _steer_reading(self) -> None:
         """Read nothing from a client that does not take its replies, that waits for its turn, or whose message is being stored."""
-        wanted = self._over or not (self._congested or self._stalled or self._signing or self.conversation.storing)
+        wanted = self._over or not (self._congested or self._stalled or self._signing or self.conversation.waiting)
         if wanted == self._reading or self._gone or self.transport.is_closing():
             return
         self._reading = wanted
@@ -189,7 +194,7 @@ class Connection(asyncio.BufferedProtocol):
                     self._handshake_failed("EOF", lost=True)
         elif self._leaving_now:
             self._say_goodbye()
-        elif self._half_closed and not conversation.storing:
+        elif self._half_closed and not conversation.waiting:
             self.transport.close()
 
     @property
@@ -199,7 +204,7 @@ class Connection(asyncio.BufferedProtocol):
         return (self._overdue and not engine.in_message) or (self._retiring and not engine.in_transaction)
 
     def changed(self) -> None:
-        """The queue has answered."""
+        """The queue, or a limit, has answered."""
         if self.deadline is not None and self.conversation.accepted:
             self.deadline = self._overtime
         if self._gone or self._over:
@@ -220,7 +225,7 @@ class Connection(asyncio.BufferedProtocol):
             self._overdue = True
             if not engine.in_message:
                 self._say_goodbye()
-        elif self.conversation.storing:
+        elif self.conversation.waiting and engine.in_message:
             self.deadline = self._overtime  # the message came in time
         else:
             self.conversation.time_out()
@@ -228,7 +233,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def check_network(self, limit: float) -> None:
         """End the session of a client that has not been heard of for `limit` seconds of real time."""
-        if self._open and not self.conversation.storing and self._loop.time() - self.heard_at > limit:
+        if self._open and not self.conversation.waiting and self._loop.time() - self.heard_at > limit:
             self.conversation.leave()
             self._send(self.conversation.run())
             self._finish(lost=True)
@@ -249,7 +254,7 @@ class Connection(asyncio.BufferedProtocol):
         self._retiring = self._overdue = True
         if self._handshaking:
             self._handshake_failed("timeout")
-        elif self._open and not self.conversation.storing:
+        elif self._open and not self.conversation.waiting:
             self._say_goodbye()
 
     @property

@@ -2,13 +2,15 @@
 
 Between the engine, which knows the protocol, and the connection, which knows sockets and TLS. Order and conditions of the
 log lines: logs-and-alerts.md 2; limits and answers: listenerconfig.md 11. 250 to a message only after the queue has
-stored it; while it does, the engine waits, and `changed` is called when its answer has been put in.
+stored it; while it does, and while a limit that sessions share is asked, the engine waits, and `changed` is called when its
+answer has been put in.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,7 +22,7 @@ from appliance_runtime.queue.errors import QueueError, QueueFull
 from appliance_runtime.smtp import events, replies
 from appliance_runtime.smtp.access import CompiledListener
 from appliance_runtime.smtp.engine import Engine
-from appliance_runtime.smtp.limits import counted_client
+from appliance_runtime.smtp.limits import Answer, counted_client
 from appliance_runtime.smtp.message_data import Content, Header, Refusal
 from appliance_runtime.smtp.received import message_id, new_message_id, received_field, subject
 from appliance_runtime.smtp.recipients import REJECTED
@@ -56,7 +58,7 @@ class _Transaction:
 
 
 class Conversation:
-    """`accepted`: messages accepted so far. `storing`: a message is being stored. `said_goodbye`: QUIT came."""
+    """`accepted`: messages accepted so far. `waiting`: for the queue, or a limit. `said_goodbye`: QUIT came."""
 
     def __init__(
         self,
@@ -91,7 +93,7 @@ class Conversation:
         self.icid = peer.icid
         self.engine = Engine(decision.treatment.settings, trace=self._trace)
         self.accepted = 0
-        self.storing = False
+        self.waiting = False
         self.said_goodbye = False
         self.more = False
 
@@ -168,7 +170,7 @@ class Conversation:
         """Write the last lines. `lost`: the client vanished without QUIT."""
         self._abort("Receiving aborted")
         if self._counted_in_tls:
-            self._services.open.tls -= 1
+            self._services.limits.leave_tls()
         if self._parameters.tls is ReceivingTls.REQUIRE and not self.engine.tls_active and not self._refused:
             self._logs.event("icid.tls_required", icid=self.icid)
         if lost:
@@ -203,10 +205,20 @@ class Conversation:
             lines = replies.lines_of(entry.response_text) if entry.response_text else [replies.ADDRESS_REJECTED]
             self._reject_recipient(replies.reply(entry.response_code or 550, *lines), "RAT", address)
             return
-        if not (entry and entry.bypass_receiving_control) and not self._services.hourly.take(
-            self._client, parameters.max_rcpts_per_hour or 0, self._services.clock.now(), self._listener.globals.counter_reset_period
-        ):
-            self._reject_recipient(replies.hourly_limit(parameters, self.peer.variables), "Injection Control", address)
+        if entry and entry.bypass_receiving_control:
+            self._take_recipient(event, address, entry, True)
+            return
+        limit, period = parameters.max_rcpts_per_hour or 0, self._listener.globals.counter_reset_period
+        self._ask(
+            partial(self._services.limits.take_recipient, self._client, limit, period),
+            partial(self._take_recipient, event, address, entry),
+        )
+
+    def _take_recipient(self, event: events.Recipient, address: str, entry: RatEntry | None, allowed: bool) -> None:
+        transaction = self._transaction
+        assert transaction is not None
+        if not allowed:
+            self._reject_recipient(replies.hourly_limit(self._parameters, self.peer.variables), "Injection Control", address)
             return
         rid = len(transaction.recipients)
         transaction.recipients.append(address)
@@ -225,15 +237,33 @@ class Conversation:
         return replies.reply(limits.hat_delayed_reject_code, *(replies.lines_of(text) if text else [replies.RECIPIENT_REPUTATION]))
 
     def _start_tls(self, _: events.StartTls) -> None:
-        opened = self._services.open
         if not self._tls_available:
             self.engine.refuse(replies.TLS_NOT_AVAILABLE)
-        elif opened.tls >= self._listener.globals.max_tls_connections:
-            self._exceeded(replies.TOO_MANY_TLS)
         else:
-            opened.tls += 1
+            limit = self._listener.globals.max_tls_connections
+            self._ask(partial(self._services.limits.enter_tls, self.icid, limit), self._enter_tls)
+
+    def _enter_tls(self, allowed: bool) -> None:
+        if allowed:
             self._counted_in_tls = True
             self.engine.accept()
+        else:
+            self._exceeded(replies.TOO_MANY_TLS)
+
+    def _ask(self, question: Callable[[Answer], None], decide: Callable[[bool], None]) -> None:
+        """Have a limit that sessions share decide, now or later."""
+        asking = True
+
+        def answer(allowed: bool) -> None:
+            self.waiting = False
+            if self.engine.deciding:  # else a limit of time has ended the session
+                decide(allowed)
+            if not asking:
+                self._changed()
+
+        self.waiting = True
+        question(answer)
+        asking = False
 
     def _header(self, event: Header) -> None:
         transaction = self._transaction
@@ -302,7 +332,7 @@ class Conversation:
             self.engine.accept(replies.message_accepted(mid))
             return
         assert transaction.body is not None  # a message always has a header, if an empty one
-        self.storing = True
+        self.waiting = True
         transaction.body.verbatim = event.verbatim and transaction.verbatim
         message = NewMessage(
             mid=mid,
@@ -321,7 +351,7 @@ class Conversation:
     def _stored(self, outcome: asyncio.Future[None]) -> None:
         transaction = self._transaction
         assert transaction is not None
-        self.storing = False
+        self.waiting = False
         try:
             outcome.result()
         except QueueFull:
@@ -334,9 +364,6 @@ class Conversation:
             reply = replies.message_accepted(transaction.mid)
             self._transaction = None
             self.accepted += 1
-            self._logs.event("mid.queued", mid=transaction.mid)
-            self._services.counters.add("inj_msgs")
-            self._services.counters.add("inj_recips", len(transaction.recipients))
         if self.engine.deciding:
             self.engine.accept(reply)
         self._changed()

@@ -8,11 +8,13 @@ most 100,000 clients are counted; beyond that the one that was seen first is for
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from attrs import define, field
 
+from appliance_runtime.clock import Clock
 from appliance_runtime.smtp.access import IPAddress
 
 K = TypeVar("K")
@@ -22,6 +24,8 @@ IPV6_CLIENT_BITS = 64
 
 Client = tuple[int, int, int]
 """version, significant bits, network"""
+Answer = Callable[[bool], None]
+"""told whether there was room"""
 
 
 @define
@@ -68,6 +72,29 @@ class RecipientsPerHour:
             del self.counts[next(iter(self.counts))]
         self.counts[client] = count + 1
         return True
+
+
+class Limits:
+    """What all sessions count together while they run: TLS sessions, recipients per hour. Answers at once."""
+
+    def __init__(self, opened: OpenConnections, hourly: RecipientsPerHour, clock: Clock) -> None:
+        self._opened = opened
+        self._hourly = hourly
+        self._clock = clock
+
+    def enter_tls(self, icid: int, limit: int, answer: Answer) -> None:
+        """Count a TLS session, unless there are `limit`."""
+        room = self._opened.tls < limit
+        self._opened.tls += room
+        answer(room)
+
+    def leave_tls(self) -> None:
+        """It has ended."""
+        self._opened.tls -= 1
+
+    def take_recipient(self, client: Client, limit: int, period: int, answer: Answer) -> None:
+        """See `RecipientsPerHour.take`."""
+        answer(self._hourly.take(client, limit, self._clock.now(), period))
 
 
 def counted_client(address: IPAddress, significant_bits: int) -> Client:

@@ -3,48 +3,41 @@
 Tests at connect, in this order (listenerconfig.md 11): TCP refuse, connections of the listener, of the appliance, of the
 client, reject. A connection takes the live snapshot when it begins and keeps it. Nothing is read from a client before the
 host access table has decided, which waits for the reverse name; a connection that is over a limit waits for nothing.
-Limits of listeners are on the appliance clock; those of the network are real time, multiplied by `net_timeout_scale`.
+Sessions are served here, or by a worker where there is one that can.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import socket
 import struct
 from collections.abc import Callable, Collection, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 
 from attrs import define
 
 from appliance_runtime.clock import Clock
 from appliance_runtime.dns.answers import Reverse
-from appliance_runtime.logs.writer import EventLog
+from appliance_runtime.logs.writer import LineLog
 from appliance_runtime.services import Endpoint
 from appliance_runtime.smtp import replies
-from appliance_runtime.smtp.access import CompiledListener, Decision, IPAddress, client_ip
-from appliance_runtime.smtp.connection import LINGER, Connection, ConnectionContext
-from appliance_runtime.smtp.conversation import Conversation
-from appliance_runtime.smtp.limits import OpenConnections, RecipientsPerHour
+from appliance_runtime.smtp.access import CompiledListener, IPAddress, client_ip
+from appliance_runtime.smtp.connection import LINGER, Connection
+from appliance_runtime.smtp.intake import QueueIntake
+from appliance_runtime.smtp.limits import Limits, OpenConnections, RecipientsPerHour
+from appliance_runtime.smtp.sessions import Sessions
 from appliance_runtime.smtp.surroundings import Counting, MessageStore, Peer, ReverseLookup, Services, Surroundings
+from appliance_runtime.smtp.workers.pool import HandedOver, ReceivingWorkers
+from appliance_runtime.supervisor import FaultReport
 from appliance_state.certificates.crl import NO_LISTS, RevocationLists
 from appliance_state.certificates.pem import NotReadable, load_der
 from appliance_state.model import Config
 from appliance_state.model.listeners import Behavior, PolicyParameters, ReceivingTls
 from appliance_state.table import fold
 
-READ_SIZE = 128 * 1024
 ACCEPTS_PER_WAKE = 100
-SILENCE_LIMIT = 300.0
-"""seconds without an octet from a client (RFC 5321 4.5.3.2.7)"""
-SILENCE_CHECKS = 10
-"""within SILENCE_LIMIT"""
 GONE_LISTENER = 30.0
 """seconds in which sessions of a removed or moved listener end"""
-SIGNERS = max(1, (os.cpu_count() or 1) - 1)
-"""threads for handshakes"""
 OUT_OF_DESCRIPTORS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 RETRY_ACCEPT = 1.0
 
@@ -93,36 +86,32 @@ class Receiver:
         self,
         live: Callable[[], Surroundings],
         queue: MessageStore,
-        logs: EventLog,
+        logs: LineLog,
         clock: Clock,
         counters: Counting,
         resolver: ReverseLookup,
         *,
         revocations: Callable[[Config], RevocationLists] = lambda config: NO_LISTS,
+        workers: int = 0,
+        report: FaultReport = lambda service, error: None,
         net_timeout_scale: float = 1.0,
     ) -> None:
-        """`revocations`: the lists of revoked certificates that count for clients."""
-        self.connections: set[Connection] = set()
+        """`revocations`: the lists of revoked certificates that count for clients; `workers`: processes that receive; `report`: their faults."""
+        self.connections: set[Connection | HandedOver] = set()
         """those whose socket is not closed yet"""
-        self.services = Services(
-            queue=queue,
-            logs=logs,
-            clock=clock,
-            counters=counters,
-            open=OpenConnections(),
-            hourly=RecipientsPerHour(began=clock.now()),
-        )
+        self.opened = OpenConnections()
+        limits = Limits(self.opened, RecipientsPerHour(began=clock.now()), clock)
+        intake = QueueIntake(queue, logs, counters)
+        self.services = Services(queue=intake, logs=logs, clock=clock, counters=counters, limits=limits)
+        self.workers = ReceivingWorkers(workers, intake, logs, counters, limits, report, net_timeout_scale)
+        self._queue = queue
         self._live = live
         self._resolver = resolver
         self._revocations = revocations
         self._scale = net_timeout_scale
-        self._signers = ThreadPoolExecutor(SIGNERS, "handshake")
-        self._buffer = memoryview(bytearray(READ_SIZE))
+        self._sessions = Sessions(self.services, net_timeout_scale)
         self._admissions: dict[asyncio.Task[None], Endpoint] = {}
         """connections whose client is not decided about yet"""
-        self._watch: asyncio.Task[None] | None = None
-        self._wake_at: datetime | None = None
-        self._silence_check: asyncio.TimerHandle | None = None
 
     async def accept_on(self, endpoint: Endpoint, sock: socket.socket) -> _Listening:
         """Accept on a listening, non-blocking socket until the result is closed."""
@@ -149,14 +138,14 @@ class Receiver:
     async def _admit(
         self, endpoint: Endpoint, snapshot: Surroundings, listener: CompiledListener, sock: socket.socket, client: IPAddress
     ) -> None:
-        opened = self.services.open
+        opened = self.opened
         refusal: bytes | None = None
         if opened.by_listener[endpoint.uid] >= listener.listener.max_concurrency:
             refusal = replies.TOO_MANY_ON_LISTENER
         elif opened.total >= listener.globals.max_connections:
             refusal = replies.TOO_MANY_ON_HOST
         counted = _Counted(opened, endpoint.uid, client) if refusal is None else None
-        connection: Connection | None = None
+        connection: Connection | HandedOver | None = None
         try:
             limit = snapshot.config.dns.ptr_timeout * self._scale if refusal is None else 0.0
             reverse = await self._resolver.ptr(str(client), limit) if limit else Reverse()
@@ -167,8 +156,16 @@ class Receiver:
                 return
             if refusal is None and counted is not None and not counted.enter_client(decision.parameters.max_concurrency or 1):
                 refusal = replies.TOO_MANY_FROM_CLIENT
-            connection = self._connection(endpoint, snapshot, listener, client, reverse, decision, refusal, counted)
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, sock)
+            icid = self._queue.next_icid()
+            peer = Peer(icid=icid, address=client, reverse=reverse, interface_ip=endpoint.address, decision=decision)
+            if refusal is None:
+                connection = self.workers.hand_over(snapshot, endpoint, peer, sock, on_end=lambda: self._leave(counted))
+            if connection is not None:
+                sock.close()
+                self._enter(connection)
+                return
+            connection = served = self._connection(endpoint, snapshot, listener, peer, refusal, counted)
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: served, sock)
         finally:
             if connection is None:
                 sock.close()
@@ -192,73 +189,32 @@ class Receiver:
         endpoint: Endpoint,
         snapshot: Surroundings,
         listener: CompiledListener,
-        client: IPAddress,
-        reverse: Reverse,
-        decision: Decision,
+        peer: Peer,
         refusal: bytes | None,
         counted: _Counted | None,
     ) -> Connection:
-        counters = self.services.counters
-
-        def ended(connection: Connection) -> None:
-            counters.gauge("conn_in", -1)
-            if counted is not None:
-                counted.leave()
-
-        tls = snapshot.inbound_contexts.get(tls_context_name(listener, decision.parameters))
-        context = ConnectionContext(
-            endpoint=endpoint,
-            listener=listener,
-            tls=tls,
-            began=self.services.clock.now(),
-            buffer=self._buffer,
-            signers=self._signers,
-            network_scale=self._scale,
-            on_end=ended,
+        connection = self._sessions.begin(
+            snapshot.config,
+            listener,
+            endpoint,
+            peer,
+            snapshot.inbound_contexts.get(tls_context_name(listener, peer.decision.parameters)),
+            refusal=refusal,
+            on_end=lambda _: self._leave(counted),
             client_problem=self._client_problem,
         )
-        connection = Connection(context)
-        icid = self.services.queue.next_icid()
-        peer = Peer(icid=icid, address=client, reverse=reverse, interface_ip=endpoint.address, decision=decision)
-        conversation = Conversation(self.services, snapshot.config, listener, peer, connection.changed, tls_available=tls is not None)
-        connection.start(conversation, refusal)
-        counters.gauge("conn_in", 1)
-        self.connections.add(connection)
-        connection.closed.add_done_callback(lambda _: self.connections.discard(connection))
-        self._watch_clock(connection.deadline)
-        self._watch_silence()
+        self._enter(connection)
         return connection
 
-    # time
+    def _enter(self, connection: Connection | HandedOver) -> None:
+        self.services.counters.gauge("conn_in", 1)
+        self.connections.add(connection)
+        connection.closed.add_done_callback(lambda _: self.connections.discard(connection))
 
-    def _watch_clock(self, deadline: datetime | None) -> None:
-        """See to it that connections are asked for their deadlines at `deadline`, or earlier."""
-        if deadline is None or (self._wake_at is not None and self._wake_at <= deadline):
-            return
-        if self._watch is not None:
-            self._watch.cancel()
-        self._wake_at = deadline
-        self._watch = asyncio.get_running_loop().create_task(self._wait_for(deadline))
-
-    async def _wait_for(self, deadline: datetime) -> None:
-        await self.services.clock.sleep_until(deadline)
-        self._watch = self._wake_at = None
-        now = self.services.clock.now()
-        for connection in list(self.connections):
-            connection.check_time(now)
-        self._watch_clock(min((c.deadline for c in self.connections if c.deadline is not None), default=None))
-
-    def _watch_silence(self) -> None:
-        if self._silence_check is None:
-            interval = SILENCE_LIMIT * self._scale / SILENCE_CHECKS
-            self._silence_check = asyncio.get_running_loop().call_later(interval, self._check_silence)
-
-    def _check_silence(self) -> None:
-        self._silence_check = None
-        for connection in list(self.connections):
-            connection.check_network(SILENCE_LIMIT * self._scale)
-        if self.connections:
-            self._watch_silence()
+    def _leave(self, counted: _Counted | None) -> None:
+        self.services.counters.gauge("conn_in", -1)
+        if counted is not None:
+            counted.leave()
 
     # endings
 
@@ -282,31 +238,22 @@ class Receiver:
             connection.abort()
         await _all_closed(leaving, LINGER)
         if listeners is None:
-            self._stop_watching()
-            self._signers.shutdown(wait=False, cancel_futures=True)
+            self._sessions.stop()
 
-    def _of(self, meant: Callable[[Endpoint], bool]) -> list[Connection]:
+    def _of(self, meant: Callable[[Endpoint], bool]) -> list[Connection | HandedOver]:
         """The connections of the endpoints that are meant; those that are not decided about yet are closed."""
         for task, endpoint in self._admissions.items():
             if meant(endpoint):
                 task.cancel()
         return [connection for connection in self.connections if meant(connection.endpoint)]
 
-    def _retire(self, connections: Iterable[Connection]) -> None:
+    def _retire(self, connections: Iterable[Connection | HandedOver]) -> None:
         for connection in connections:
             connection.retire()
 
-    def _cut(self, connections: Iterable[Connection]) -> None:
+    def _cut(self, connections: Iterable[Connection | HandedOver]) -> None:
         for connection in connections:
             connection.cut()
-
-    def _stop_watching(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = self._wake_at = None
-        if self._silence_check is not None:
-            self._silence_check.cancel()
-            self._silence_check = None
 
 
 class _Counted:
@@ -351,7 +298,7 @@ def _serves(listener: CompiledListener | None, endpoint: Endpoint) -> bool:
     return endpoint.port == listener.listener.port and endpoint.address in listener.interface.addresses
 
 
-async def _all_closed(connections: Collection[Connection], seconds: float) -> None:
+async def _all_closed(connections: Collection[Connection | HandedOver], seconds: float) -> None:
     waiting = [connection.closed for connection in connections if not connection.closed.done()]
     if waiting:
         await asyncio.wait(waiting, timeout=seconds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
 from attrs import field, frozen
@@ -15,7 +16,7 @@ from appliance_runtime.logs.writer import EventLog
 from appliance_runtime.queue.body import Body
 from appliance_runtime.queue.envelope import NewMessage
 from appliance_runtime.smtp.access import CompiledListener, Decision, IPAddress
-from appliance_runtime.smtp.limits import OpenConnections, RecipientsPerHour
+from appliance_runtime.smtp.limits import Answer, Client
 from appliance_runtime.smtp.received import ReceivedDates
 from appliance_state.model import Config
 
@@ -41,7 +42,10 @@ class Surroundings(Protocol):
 
 
 class MessageStore(Protocol):
-    """What receiving needs of the queue."""
+    """What receiving needs of the queue. `spool`: directory of large bodies."""
+
+    @property
+    def spool(self) -> Path: ...
 
     def next_mid(self) -> int: ...
 
@@ -51,6 +55,30 @@ class MessageStore(Protocol):
 
     def submit(self, message: NewMessage) -> asyncio.Future[None]:
         """Ends when the message is durable. Errors: QueueFull, QueueError."""
+
+
+class Intake(Protocol):
+    """The queue as sessions see it. `spool`: as above."""
+
+    @property
+    def spool(self) -> Path: ...
+
+    def next_mid(self) -> int: ...
+
+    def new_body(self) -> Body: ...
+
+    def submit(self, message: NewMessage) -> asyncio.Future[None]:
+        """Ends when the message is durable, counted and logged as queued. Errors: QueueFull, QueueError."""
+
+
+class SharedLimits(Protocol):
+    """`limits.Limits`; an answer may also come later."""
+
+    def enter_tls(self, icid: int, limit: int, answer: Answer) -> None: ...
+
+    def leave_tls(self) -> None: ...
+
+    def take_recipient(self, client: Client, limit: int, period: int, answer: Answer) -> None: ...
 
 
 class Counting(Protocol):
@@ -63,12 +91,11 @@ class Counting(Protocol):
 class Services:
     """What all sessions share."""
 
-    queue: MessageStore
+    queue: Intake
     logs: EventLog
     clock: Clock
     counters: Counting
-    open: OpenConnections
-    hourly: RecipientsPerHour
+    limits: SharedLimits
     dates: ReceivedDates = field(factory=ReceivedDates)
 
 

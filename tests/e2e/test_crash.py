@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import random
 import re
+import signal
 import smtplib
 import subprocess
 import time
@@ -80,6 +82,11 @@ def delivered(sink: Peer) -> list[str]:
     return [mark.decode() for message in sink.messages for mark in re.findall(rb"message-\d{6}", message.octets)]
 
 
+def receiving_workers(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if b"smtp.workers.process" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
 @define
 class Acknowledgements:
     """Kills the program while clients send, starts it again, and looks for every acknowledged message at the sink."""
@@ -90,11 +97,15 @@ class Acknowledgements:
     between: int
     """acknowledged messages between two crashes, at most"""
     moments: random.Random
+    workers: int = 0
+    """processes that receive; each crash kills one of them, or the appliance"""
 
     async def run(self) -> None:
         sink = Peer("mx.sink.test", behaviour="no-starttls")
         await sink.start()
         arguments = ("--map", "auto", "--map", f"{SINK}:25=127.0.0.1:{sink.port}", "--dns", "127.0.0.1:1")
+        if self.workers:
+            arguments += ("--workers", str(self.workers))
         try:
             with contextlib.ExitStack() as stack:
                 program = await asyncio.to_thread(stack.enter_context, serving(self.state, *arguments))
@@ -108,6 +119,9 @@ class Acknowledgements:
                         while len(senders.acknowledged) < share:
                             await asyncio.sleep(0.001)
                     await asyncio.sleep(self.moments.random() * 0.02)
+                    if victim := self.moments.choice([None, *receiving_workers(program.process.pid)]):
+                        os.kill(victim, signal.SIGKILL)
+                        continue
                     program.kill()
                     program = await asyncio.to_thread(stack.enter_context, serving(program.state, *arguments))
                     senders.program = program
@@ -127,6 +141,10 @@ class Acknowledgements:
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_every_acknowledged_message_is_delivered(tmp_path: Path, seed: int) -> None:
     await Acknowledgements(tmp_path / "state", senders=20, crashes=6, between=300, moments=random.Random(seed)).run()
+
+
+async def test_any_process_may_be_killed(tmp_path: Path) -> None:
+    await Acknowledgements(tmp_path / "state", senders=20, crashes=15, between=200, moments=random.Random(3), workers=2).run()
 
 
 @pytest.mark.slow

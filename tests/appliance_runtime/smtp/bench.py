@@ -20,16 +20,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from appliance_runtime.clock import FakeClock, settle
+from appliance_runtime.clock import FakeClock, SystemClock, settle
 from appliance_runtime.dns.answers import Reverse
 from appliance_runtime.logs.messages import INFO, MESSAGES
 from appliance_runtime.logs.writer import MemoryLogs
 from appliance_runtime.queue.body import Body
 from appliance_runtime.queue.envelope import NewMessage
+from appliance_runtime.queue.errors import QueueError
 from appliance_runtime.services import Accepting, Endpoint
 from appliance_runtime.smtp.access import CompiledListener, compile_listener
 from appliance_runtime.smtp.receiver import Receiver
-from appliance_runtime.tls import Credentials, server_context
+from appliance_runtime.supervisor import Supervisor
+from appliance_runtime.tls import Credentials, ServerTls
 from appliance_state.certificates.crl import NO_LISTS
 from appliance_state.model import Config
 from appliance_state.model.interfaces import Interface
@@ -81,6 +83,9 @@ class MemoryQueue:
             future.set_exception(self.error)
             return future
         self.messages.append(message)
+        if message.body.error is not None:
+            future.set_exception(QueueError(str(message.body.error)))
+            return future
         self.bodies.append(message.body.octets() if message.body.spool is None else message.body.spool.read_bytes())
         message.body.sync()
         if self.holding:
@@ -176,16 +181,21 @@ def certificate(name: str, issuer: str | None = None) -> Credentials:
 
 
 @functools.cache
-def contexts() -> dict[str, ssl.SSLContext]:
-    """The contexts of the profile `Demo`; client certificates are trusted when `Lab CA` signed them."""
-    anchors = [ssl.PEM_cert_to_DER_cert(certificate("Lab CA").certificate)]
+def made_from() -> dict[str, ServerTls]:
+    """Of the contexts of the profile `Demo`; client certificates are trusted when `Lab CA` signed them."""
+    anchors = (ssl.PEM_cert_to_DER_cert(certificate("Lab CA").certificate),)
     kinds = {"": ssl.CERT_NONE, "?verify": ssl.CERT_OPTIONAL, "?require": ssl.CERT_REQUIRED}
     return {
-        f"demo{suffix}": server_context(
-            certificate(HOST), methods=METHODS, ciphers="HIGH", renegotiation=False, verify=mode, anchors=anchors
+        f"demo{suffix}": ServerTls(
+            credentials=certificate(HOST), methods=METHODS, ciphers="HIGH", renegotiation=False, verify=mode, anchors=anchors
         )
         for suffix, mode in kinds.items()
     }
+
+
+@functools.cache
+def contexts() -> dict[str, ssl.SSLContext]:
+    return {name: made.context() for name, made in made_from().items()}
 
 
 def client_context(credentials: Credentials | None = None, directory: Path | None = None) -> ssl.SSLContext:
@@ -253,7 +263,8 @@ def make_running(config: Config) -> Running:
 class Bench:
     """A running receiver with everything around it."""
 
-    def __init__(self, spool: Path) -> None:
+    def __init__(self, spool: Path, workers: int = 0) -> None:
+        """`workers`: processes that receive, which know the real time only."""
         self.clock = FakeClock(NOW)
         self.logs = LevelledLogs(self.clock)
         self.queue = MemoryQueue(spool)
@@ -261,16 +272,21 @@ class Bench:
         self.names = ReverseNames()
         self.running: Running = make_running(make_config())
         self.revocations = NO_LISTS
+        self.faults: list[str] = []
+        self.supervisor = Supervisor(lambda service, error: self.faults.append(f"{service}: {error}"))
         self.receiver = Receiver(
             lambda: self.running,
             self.queue,
             self.logs,
-            self.clock,
+            SystemClock() if workers else self.clock,
             self.counters,
             self.names,
             revocations=lambda config: self.revocations if config.crl.check_inbound else NO_LISTS,
+            workers=workers,
+            report=self.supervisor.report,
             net_timeout_scale=1.0,
         )
+        self.workers = self.receiver.workers
         self.clients: list[Client] = []
         self.ports: dict[str, int] = {}
         self.accepting: dict[str, Accepting] = {}
@@ -278,6 +294,7 @@ class Bench:
     async def start(self, *listeners: Listener, **sections: Any) -> int:
         """Listen for these listeners; the real port of the first one."""
         self.configure(*listeners, **sections)
+        await self.start_workers()
         for listener in listeners:
             if listener.uid not in self.ports:
                 sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -289,9 +306,26 @@ class Bench:
                 self.accepting[listener.uid] = await self.receiver.accept_on(endpoint, sock)
         return self.ports[listeners[0].uid]
 
+    async def start_workers(self) -> None:
+        """Have the workers at work."""
+        if self.workers.count and not self.workers.running:
+            self.workers.start(self.supervisor)
+            await self.workers_ready()
+
+    async def workers_ready(self) -> None:
+        """Every worker is there and has the live settings."""
+        async with asyncio.timeout(20):
+            while len(self.workers.running) < self.workers.count or not all(map(self.workers.is_ready, self.workers.running)):
+                await asyncio.sleep(0.005)
+
     def configure(self, *listeners: Listener, **sections: Any) -> None:
         """Commit: another configuration is live."""
         self.running = make_running(make_config(*listeners, **sections))
+        self.share(made_from())
+
+    def share(self, made_from: Mapping[str, ServerTls]) -> None:
+        """Tell the workers what is live."""
+        self.workers.use(self.running, {name: tls for name, tls in made_from.items() if "?" not in name})
 
     async def client(self, uid: str = "in", *, source: str = "127.0.0.1") -> Client:
         """A client that has read its banner."""
@@ -325,6 +359,7 @@ class Bench:
         for client in self.clients:
             await client.close()
         await self.receiver.drain(0.05)
+        await self.workers.stop()
         await settle()
 
 

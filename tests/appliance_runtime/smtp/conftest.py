@@ -11,7 +11,14 @@ from tests.appliance_runtime.smtp.bench import Bench
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    made = Bench(tmp_path)
+def workers() -> int:
+    """How many the receiver has; a module may say otherwise."""
+    return 0
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, workers: int) -> AsyncIterator[Bench]:
+    made = Bench(tmp_path, workers)
     yield made
     await made.close()
+    assert made.faults == []

@@ -19,6 +19,13 @@ LORIS = 500
 RESET = struct.pack("ii", 1, 0)
 
 
+@pytest.fixture(params=[0, 2], ids=["appliance", "workers"])
+def workers(request: pytest.FixtureRequest) -> int:
+    """By whom they are served."""
+    count: int = request.param
+    return count
+
+
 @pytest.fixture(autouse=True)
 def descriptors() -> Iterator[None]:
     """Room for both sides of many connections in one process."""
@@ -60,8 +67,8 @@ class Crowd:
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    made = Bench(tmp_path)
+async def bench(tmp_path: Path, workers: int) -> AsyncIterator[Bench]:
+    made = Bench(tmp_path, workers)
     yield made
     await made.close()
 
@@ -100,7 +107,7 @@ async def test_a_flood_of_connections(bench: Bench, sources: int, limits: dict[s
     await emptied(bench)
     client = await bench.client()
     assert client.banner.startswith("220 ")
-    assert bench.receiver.services.open.total == 1
+    assert bench.receiver.opened.total == 1
     await client.quit()
 
 
@@ -121,6 +128,7 @@ async def test_connections_that_are_reset_at_once(bench: Bench) -> None:
     assert bench.counters.gauges == {"conn_in": 0}
 
 
+@pytest.mark.parametrize("workers", [0])
 async def test_five_hundred_clients_that_say_one_octet_at_a_time(bench: Bench) -> None:
     crowd = await started(bench)
     await crowd.connect(LORIS, sources=5)
@@ -224,7 +232,7 @@ async def test_a_client_with_many_commands_in_one_read_takes_turns_with_the_othe
     busy.send(b"NOOP\r\n" * 10_000)
     busy_replies = asyncio.create_task(busy.reader.readexactly(len(b"250 ok\r\n") * 10_000))
     assert await other.command("EHLO a") != ""
-    assert await other.deliver() == "250 ok:  Message 1 accepted"
+    assert (await other.deliver()).startswith("250 ok:")
     received = len(busy.reader._buffer)  # type: ignore[attr-defined]
     assert not busy_replies.done() and received < 80_000, "the other one was not kept waiting to the end"
     assert await asyncio.wait_for(busy_replies, 10) == b"250 ok\r\n" * 10_000

@@ -123,7 +123,7 @@ async def test_draining_ends_look_ups_and_handshakes(bench: Bench) -> None:
     for client in (waiting, shaking):
         await client.close()
     await draining
-    assert bench.receiver.services.open.total == 0
+    assert bench.receiver.opened.total == 0
     assert "ICID 1 TLS failed: timeout" in bench.logs.lines
 
 

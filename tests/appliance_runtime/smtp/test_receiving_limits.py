@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from appliance_runtime.clock import settle
-from appliance_runtime.smtp import receiver as receiver_module
+from appliance_runtime.smtp import sessions as sessions_module
 from appliance_state.model.listeners import Access, Behavior, CleanSmtp, ListenerGlobals, RatEntry
 from tests.appliance_runtime.smtp.bench import EVERYONE, Bench, group, private_listener, public_listener
 
@@ -31,13 +31,13 @@ async def test_connection_limits(bench: Bench) -> None:
     clients.append(await bench.client("out"))
     assert (await bench.client("out")).banner == HOST
     assert (await bench.client(source="127.0.0.5")).banner == LISTENER
-    assert bench.receiver.services.open.total == 4
+    assert bench.receiver.opened.total == 4
     await clients[0].quit()
     again = await bench.client(source="127.0.0.2")
     assert again.banner.startswith("220 ")
     for client in (*clients[1:], again):
         await client.quit()
-    opened = bench.receiver.services.open
+    opened = bench.receiver.opened
     assert (opened.total, dict(opened.by_listener), dict(opened.by_client)) == (0, {}, {})
     lines = bench.logs.lines
     at = lines.index("ICID 3 Receiving Failed: Connection limit exceeded")
@@ -261,7 +261,7 @@ async def test_a_commit_that_shortens_the_limits_is_for_new_connections(bench: B
 
 
 async def test_a_client_that_is_silent_for_too_long(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receiver_module, "SILENCE_LIMIT", 0.05)
+    monkeypatch.setattr(sessions_module, "SILENCE_LIMIT", 0.05)
     await bench.start(private_listener())
     client = await bench.client("out")
     assert await client.reply() == "421 mail3.example.com Service closing transmission channel"

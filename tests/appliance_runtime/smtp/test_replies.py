@@ -289,7 +289,7 @@ async def test_tcp_refuse_resets_without_an_octet(bench: Bench) -> None:
         await client.reader.read()
     await client.close()
     assert await bench.ended() == ["ICID 0 TCPREFUSE SG BAD match 127.0.0.1 SBRS None"]
-    assert bench.receiver.services.open.total == 0
+    assert bench.receiver.opened.total == 0
 
 
 async def test_two_groups_of_one_listener_at_the_same_time(bench: Bench) -> None:

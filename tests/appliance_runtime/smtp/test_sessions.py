@@ -59,7 +59,7 @@ async def test_a_message_in_tls(bench: Bench) -> None:
         b"Received: from again.test ([127.0.0.1]) by mail3.example.com with ESMTPS (using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384); "
         b"Fri, 06 Mar 2026"
     )
-    assert bench.receiver.services.open.tls == 0
+    assert bench.receiver.opened.tls == 0
 
 
 async def test_relayed_mail_counts_as_outgoing_and_gets_a_message_id(bench: Bench) -> None:

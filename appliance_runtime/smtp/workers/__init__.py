@@ -1,0 +1,1 @@
+"""Receiving in processes of their own (`--workers`)."""
