@@ -225,11 +225,11 @@ class Appliance:
         # Alerts need the live snapshot, so what was found while opening is reported from here on.
         self.queue.report_to(self.alerts.raise_)
         self.logs.report_errors(lambda name, _: self.alerts.raise_(*disk_full(self.directory.logs, f'the log "{name}"')))
-        self.receiver.workers.start(self.supervisor)
         self.supervisor.run("counters", self.counters.keep)
         self.supervisor.run("DNS library", load_soon)
         self.trust.start(self.supervisor)
         await self.agent.start()
+        await self.receiver.workers.start(self.supervisor)
 
     async def prepare(self, generation: int, config: Config, new_secrets: dict[SecretRef, bytes]) -> Prepared:
         """Everything of a commit that can fail. Errors: CommitRefused; then nothing has changed."""

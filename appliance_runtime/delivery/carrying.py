@@ -31,8 +31,9 @@ UNRECORDED = 16
 
 @define(eq=False)
 class Records:
-    """What was delivered over a connection and is being made durable meanwhile."""
+    """What was delivered and is being made durable meanwhile. `hurry`: have that happen at once."""
 
+    hurry: Callable[[], None]
     count: int = 0
     """under way"""
     _error: Exception | None = None
@@ -49,9 +50,15 @@ class Records:
         if not self.count and self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
-    async def settle(self, most: int = 0) -> None:
-        """Until none is under way, if there are more than `most`. Errors: QueueError, when something could not be recorded."""
+    async def limit(self, most: int) -> None:
+        """Until none is under way, if there are more than `most`. Errors: as `settle`."""
         if self.count > most:
+            self.hurry()
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Until none is under way, whenever that will be. Errors: QueueError, when something could not be recorded."""
+        if self.count:
             self._waiting = asyncio.get_running_loop().create_future()
             await self._waiting
         if self._error is not None:

@@ -239,7 +239,7 @@ class DestinationDelivery:
 
     async def discard(self, batch: Batch) -> None:
         """The route /dev/null."""
-        records = Records()
+        records = Records(self.agent.queue.record_now)
         for message in batch:
             rids = [recipient.rid for recipient in message.recipients]
             self.agent.logs.event("mid.discarded", mid=message.mid, rids=rids)

@@ -192,7 +192,7 @@ class Worker:
         self._carried = 0
         attempt.served = True
         self._agent.hosts.attempted(self._destination.domain, reached=True)
-        records = Records()
+        records = Records(self._agent.queue.record_now)
         bodies: dict[int, bytes] = {}
         try:
             self._destination.grow()
@@ -219,7 +219,7 @@ class Worker:
                 self.message = None
                 self._carried = connection.sent
                 self.batch[:1] = [evolve(message, recipients=tuple(left))] if left else []
-                await records.settle(UNRECORDED)
+                await records.limit(UNRECORDED)
                 if left and connection.wire.lost is not None:
                     failure = Failure.own("4.4.0", str(connection.wire.lost), remote=connection.target.address)
                     return failure, connection.dcid

@@ -265,11 +265,12 @@ class MessageQueue:
         """
         future: asyncio.Future[None] = self._loop.create_future()
         gone = self.complete(mid, rids, _outcome_of(future))
+        self.record_now()
         await future
         return gone
 
     def complete(self, mid: int, rids: Sequence[int], settle: Callable[[Exception | None], None]) -> bool:
-        """`delivered` without a coroutine: `settle` is called, later, where `delivered` would return or raise. Errors: QueueError."""
+        """`delivered` without a coroutine: `settle` is called, some time later, where `delivered` would return or raise. Errors: QueueError."""
         message = self._schedule.messages.get(mid)
         if message is None:
             self._loop.call_soon(settle, None)
@@ -282,8 +283,12 @@ class MessageQueue:
             message.recorded = True
             change = Change([(PUT_ATTEMPT, (mid, rid, 1, 0, 0, b"")) for rid in rids])
         change.settle = settle
-        self._writer.submit(change)
+        self._writer.submit(change, patient=True)
         return gone
+
+    def record_now(self) -> None:
+        """What `complete` was told is to wait for nothing else."""
+        self._writer.pass_on()
 
     async def bounced(self, mid: int, rids: Sequence[int]) -> bool:
         """As `delivered`: for recipients that failed for good, or were deleted."""

@@ -1,4 +1,4 @@
-"""Runs the benchmark: `python -m bench.inbound [--quick] [--rounds N] [--seconds S] [--only TEXT]`, from the root of the repository.
+"""Runs the benchmark: `python -m bench.inbound [--quick] [--rounds N] [--seconds S] [--only TEXT] [--workers N]`, from the root of the repository.
 
 Each round drives Postfix and then the appliance with the same load; the ratio is taken within a round, and the median of
 the rounds counts. Ends with status 1 when a bound is missed. What was accepted stays queued on both sides until a scenario
@@ -44,11 +44,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, help="measured in each run; default 3, with --quick 2")
     parser.add_argument("--only", default="", metavar="TEXT", help="the scenarios whose name begins with TEXT")
     parser.add_argument("--held", choices=get_args(Held), default="defer", help="how Postfix is kept from delivering (see postfix.py)")
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="have the appliance receive in N further processes")
     given = parser.parse_args()
     scenarios = [s for s in (QUICK if given.quick else SCENARIOS) if s.name.startswith(given.only)]
     seconds = given.seconds or (2.0 if given.quick else 3.0)
     print(
-        f"{machine()}\n{given.rounds} interleaved rounds of {seconds:g} s; mail at Postfix is held by: {given.held}\n\n{HEAD}\n|{'---|' * (HEAD.count('|') - 1)}",
+        f"{machine()}\n{given.rounds} interleaved rounds of {seconds:g} s; mail at Postfix is held by: {given.held}; workers of the appliance: {given.workers}\n\n{HEAD}\n|{'---|' * (HEAD.count('|') - 1)}",
         flush=True,
     )
     missed = False
@@ -59,7 +60,7 @@ def main() -> int:
             make_certificates(root)
             with postfix(root, silent, given.held) as theirs:
                 for scenario in scenarios:
-                    with appliance(root, silent) as ours:
+                    with appliance(root, silent, workers=given.workers) as ours:
                         comparison = compare(driver, theirs, ours, scenario, given.rounds, seconds)
                     print(comparison.row(), flush=True)
                     missed |= not comparison.reached

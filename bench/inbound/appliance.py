@@ -33,8 +33,8 @@ GENERAL = (
 
 
 @contextmanager
-def appliance(certificates: Path, silent: int, *, queue: Path | None = None) -> Iterator[Server]:
-    """A new one each time. `silent`: port of the destination; `queue`: directory of a queue that it takes as its own."""
+def appliance(certificates: Path, silent: int, *, queue: Path | None = None, workers: int = 0) -> Iterator[Server]:
+    """A new one each time. `silent`: port of the destination; `queue`: directory of a queue that it takes as its own; `workers`: see `--workers`."""
     root = Path(tempfile.mkdtemp(prefix="bench-appliance-"))
     state, ready = root / "state", root / "ready"
     if queue is not None:
@@ -42,7 +42,7 @@ def appliance(certificates: Path, silent: int, *, queue: Path | None = None) -> 
         queue.rename(state / "queue")
     words = ("--state", str(state), "--ready-file", str(ready), "--map", "auto", "--map", f"{SILENT}:25=127.0.0.1:{silent}")
     process = subprocess.Popen(
-        [*PROGRAM, *words, "--dns", "127.0.0.1:1", "serve"],
+        [*PROGRAM, *words, "--dns", "127.0.0.1:1", "--workers", str(workers), "serve"],
         stdout=subprocess.DEVNULL,
         env={**os.environ, "ASYNCOS_SHELL_ADMIN_PASSPHRASE": "bench-passphrase"},
     )

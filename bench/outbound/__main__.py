@@ -1,4 +1,4 @@
-"""Runs the benchmark: `python -m bench.outbound [--quick] [--rounds N] [--only TEXT]`, from the root of the repository.
+"""Runs the benchmark: `python -m bench.outbound [--quick] [--rounds N] [--only TEXT] [--workers N]`, from the root of the repository.
 
 Runs of Postfix and of the appliance alternate, each with a fresh instance and a fresh sink; the ratio is taken within a round,
 and the median of the rounds counts. Ends with status 1 when a bound is missed.
@@ -59,10 +59,14 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="the scenarios with a bound only")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", metavar="TEXT", help="the scenarios whose name holds TEXT")
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="have the appliance receive in N further processes")
     given = parser.parse_args()
     scenarios = [one for one in (QUICK if given.quick else SCENARIOS) if given.only in one.name]
-    print(f"{machine()}\n{given.rounds} interleaved rounds\n\n{HEAD}\n|{'---|' * (HEAD.count('|') - 1)}", flush=True)
-    theirs, ours = Postfix(), Appliance()
+    print(
+        f"{machine()}\n{given.rounds} interleaved rounds; workers of the appliance: {given.workers}\n\n{HEAD}\n|{'---|' * (HEAD.count('|') - 1)}",
+        flush=True,
+    )
+    theirs, ours = Postfix(), Appliance(workers=given.workers)
     missed = False
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

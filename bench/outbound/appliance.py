@@ -33,11 +33,12 @@ LINE = b"0123456789" * 7 + b"01234\r\n"
 
 
 class Appliance:
-    """`domains`: over which a filled queue is spread; `dead`: messages queued for a domain whose host never says a word."""
+    """`domains`: over which a filled queue is spread; `dead`: messages queued for a domain whose host never says a word; `workers`: see `--workers`."""
 
     name = "appliance"
 
-    def __init__(self, domains: Sequence[str] = (DOMAIN,), dead: int = 0) -> None:
+    def __init__(self, domains: Sequence[str] = (DOMAIN,), dead: int = 0, workers: int = 0) -> None:
+        self._options = ("--workers", str(workers))
         self._domains = domains
         self._dead = dead
 
@@ -45,20 +46,20 @@ class Appliance:
     def full(self, scenario: Scenario, port: int, messages: int) -> Iterator[Running]:
         with _prepared(scenario) as state:
             asyncio.run(fill(state / "queue", scenario.size, messages, self._domains))
-            with _serving(state, port) as running:
+            with _serving(state, port, *self._options) as running:
                 yield running
 
     @contextmanager
     def empty(self, scenario: Scenario, port: int) -> Iterator[Running]:
         with _prepared(scenario) as state:
             if not self._dead:
-                with _serving(state, port) as running:
+                with _serving(state, port, *self._options) as running:
                     yield running
                 return
             asyncio.run(fill(state / "queue", scenario.size, self._dead, [DEAD]))
             with socket.create_server(("127.0.0.1", 0)) as silent:
                 target = f"{SILENT}:25=127.0.0.1:{silent.getsockname()[1]}"
-                with _serving(state, port, "--map", target, "--net-timeout-scale", str(SCALE)) as running:
+                with _serving(state, port, *self._options, "--map", target, "--net-timeout-scale", str(SCALE)) as running:
                     _wait_for_failures(state)
                     yield running
 

@@ -11,6 +11,7 @@ sessions with it; messages it had been told about are in the queue. The supervis
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -51,6 +52,8 @@ from appliance_state.model import Config
 MAX_WORKERS = 64
 MIDS = 500
 """that a worker gets at a time"""
+STARTING = 10.0
+"""seconds in which the workers become ready"""
 PARTING = 5.0
 """seconds in which a worker ends"""
 
@@ -191,6 +194,8 @@ class ReceivingWorkers:
         self._settings: Settings | None = None
         self._services: list[asyncio.Task[None]] = []
         self._stopping = False
+        self._all_ready = asyncio.Event()
+        """for the first time"""
         self._messages: dict[str, Callable[..., None]] = {
             "lines": self._write_lines,
             "message": self._submit,
@@ -204,10 +209,15 @@ class ReceivingWorkers:
             "fault": self._fault,
         }
 
-    def start(self, supervisor: Supervisor) -> None:
+    async def start(self, supervisor: Supervisor) -> None:
+        """Returns when they are ready, or have not become so in time: sessions are served here until they are."""
         for number in range(1, self.count + 1):
             name = f"receiving worker {number}"
             self._services.append(supervisor.run(name, partial(self._serve, name)))
+        if self._services:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STARTING):
+                    await self._all_ready.wait()
 
     def use(self, live: Surroundings, tls: Mapping[str, ServerTls]) -> None:
         """This snapshot is live; `tls`: what its inbound contexts are made from, but for those that verify clients."""
@@ -384,6 +394,8 @@ class ReceivingWorkers:
 
     def _ready(self, worker: _Worker, _: bytes, number: int) -> None:
         worker.ready = number
+        if len(self.running) == self.count and all(map(self.is_ready, self.running)):
+            self._all_ready.set()
 
     def _fault(self, worker: _Worker, _: bytes, text: str) -> None:
         self._report("receiving worker", text)

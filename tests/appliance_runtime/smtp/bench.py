@@ -309,8 +309,7 @@ class Bench:
     async def start_workers(self) -> None:
         """Have the workers at work."""
         if self.workers.count and not self.workers.running:
-            self.workers.start(self.supervisor)
-            await self.workers_ready()
+            await self.workers.start(self.supervisor)
 
     async def workers_ready(self) -> None:
         """Every worker is there and has the live settings."""

@@ -219,11 +219,12 @@ async def test_ten_thousand_refused_recipients_leave_the_session_usable(bench: B
     answers = Counter([await client.reply() for _ in range(10_002)])
     assert answers["250 recipient <joe@example.com> ok"] == 50
     assert answers["452 #4.5.3 Too many recipients"] == 9950
-    assert bench.counters.values["rejected_recips"] == 9950
     assert await client.command("DATA") == "354 go ahead"
     client.send(b".\r\n")
-    assert await client.reply() == "250 ok:  Message 1 accepted"
+    assert (await client.reply()).startswith("250 ok:")
     await client.quit()
+    await emptied(bench)
+    assert bench.counters.values["rejected_recips"] == 9950
 
 
 async def test_a_client_with_many_commands_in_one_read_takes_turns_with_the_others(bench: Bench) -> None:
