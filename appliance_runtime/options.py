@@ -25,7 +25,7 @@ class StartOptions:
     reset_passphrase: bool = False
     net_timeout_scale: float = 1.0
     workers: int = 0
-    """processes that receive mail"""
+    """processes that receive mail; they know no clock but that of the system"""
     product: Product = Product()
     serial: str | None = None
     """emulated serial number; None = the one made at the first start"""

@@ -118,7 +118,7 @@ class Frames:
         self._data = bytearray()
         self._at = 0
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | memoryview) -> None:
         if self._at:
             del self._data[: self._at]
             self._at = 0

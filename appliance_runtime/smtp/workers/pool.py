@@ -100,6 +100,7 @@ class _Worker:
     begun: set[int] = field(factory=set)
     """MIDs of messages that are on their way in"""
     _frames: Frames = field(factory=Frames)
+    _buffer: memoryview = field(factory=lambda: memoryview(bytearray(CHUNK)))
     _waiting: bytearray = field(factory=bytearray)
     """what the channel has not been given, or has not taken"""
     _flushing: bool = False
@@ -157,15 +158,15 @@ class _Worker:
 
     def _hear(self) -> None:
         try:
-            data = self.sock.recv(CHUNK)
+            count = self.sock.recv_into(self._buffer)
         except BlockingIOError:
             return
         except OSError:
-            data = b""
-        if not data:
+            count = 0
+        if not count:
             self.end()
             return
-        self._frames.feed(data)
+        self._frames.feed(self._buffer[:count])
         for head, body in self._frames:
             self.handle(self, from_worker(head), body)
 

@@ -24,8 +24,8 @@ from appliance_runtime.smtp.limits import Answer, Client
 from appliance_runtime.smtp.workers.frames import CHUNK, FULL, Answered, Frames, MoreNumbers, Stored, ToWorker, from_appliance, to_appliance
 
 _DESCRIPTOR = array("i")
-MOST_DESCRIPTORS = 64
-"""that come with one read: one, but for what the kernel may do one day"""
+_ATTACHED = socket.CMSG_SPACE(64 * _DESCRIPTOR.itemsize)
+"""octets for the descriptors that come with one read: one, but for what the kernel may do one day"""
 PATIENCE = 0.01
 """seconds that log lines and counts wait for company"""
 FEW_NUMBERS = 100
@@ -41,6 +41,7 @@ class Channel:
         self._handle = handle
         self._loop = asyncio.get_running_loop()
         self._frames = Frames()
+        self._buffer = memoryview(bytearray(CHUNK))
         self._descriptors: deque[list[int]] = deque()
         """of clients whose frame has not been handled; an empty list where this process had none to spare"""
         self._arrived: deque[ToWorker] = deque()
@@ -130,16 +131,16 @@ class Channel:
     def _take_in(self, flags: int) -> None:
         # Not `socket.recv_fds`, which ignores its flags.
         try:
-            data, attached, outcome, _ = self._sock.recvmsg(CHUNK, socket.CMSG_SPACE(MOST_DESCRIPTORS * _DESCRIPTOR.itemsize), flags)
+            count, attached, outcome, _ = self._sock.recvmsg_into([self._buffer], _ATTACHED, flags)
         except BlockingIOError:
             raise
         except OSError:
-            data, attached, outcome = b"", [], 0
-        if not data:
+            count, attached, outcome = 0, [], 0
+        if not count:
             os._exit(0)  # the appliance has ended, or needs this process no more
         if attached or outcome & socket.MSG_CTRUNC:
             self._descriptors.append([number for _, _, octets in attached for number in _descriptors(octets)])
-        self._frames.feed(data)
+        self._frames.feed(self._buffer[:count])
         for head, _ in self._frames:
             value = from_appliance(head)
             if isinstance(value, MoreNumbers):
