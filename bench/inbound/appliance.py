@@ -1,8 +1,8 @@
 """The appliance as `asyncos-shell serve` runs it: public listeners with host access table, recipient table, limits, logs.
 
-Limits that 100 connections from one address would exceed are raised, and there is no reverse look-up of the client, as on
-the other side. The only destination accepts connections and never greets, and one connection is allowed to it, so what is
-accepted is scheduled and stays queued.
+Limits that 100 connections from one address would exceed are raised, the listen queue is as long as that of the other side,
+and there is no reverse look-up of the client, as there. The only destination accepts connections and never greets, and one
+connection is allowed to it, so what is accepted is scheduled and stays queued.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ def _configure(state: Path, certificates: Path) -> None:
         lines += (
             f"certconfig certificate paste {name} --certificate={name}.pem --key={name}.key",
             f"listenerconfig new {name} public Management smtp --port={port} --accept=bench.test --certificate={name}",
+            f"listenerconfig edit {name} limits 1000 100",
             f"listenerconfig edit {name} hostaccess default --max_conn=1000 --max_msgs=1000000 --tls=preferred",
         )
     lines.append('commit "benchmark" Y')

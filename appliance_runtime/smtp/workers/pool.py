@@ -49,7 +49,6 @@ from appliance_runtime.supervisor import FaultReport, Supervisor
 from appliance_runtime.tls import ServerTls
 from appliance_state.model import Config
 
-MAX_WORKERS = 64
 MIDS = 500
 """that a worker gets at a time"""
 STARTING = 10.0
