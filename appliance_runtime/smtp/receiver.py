@@ -27,7 +27,8 @@ from appliance_runtime.smtp.intake import QueueIntake
 from appliance_runtime.smtp.limits import Limits, OpenConnections, RecipientsPerHour
 from appliance_runtime.smtp.sessions import Sessions
 from appliance_runtime.smtp.surroundings import Counting, MessageStore, Peer, ReverseLookup, Services, Surroundings
-from appliance_runtime.smtp.workers.pool import HandedOver, ReceivingWorkers
+from appliance_runtime.smtp.workers.pool import ReceivingWorkers
+from appliance_runtime.smtp.workers.running import HandedOver
 from appliance_runtime.supervisor import FaultReport
 from appliance_state.certificates.crl import NO_LISTS, RevocationLists
 from appliance_state.certificates.pem import NotReadable, load_der

@@ -85,7 +85,12 @@ class Ending:
     how: str
 
 
-ToWorker = Settings | Carry | Stored | Answered | MoreNumbers | Ending
+@frozen
+class Sign:
+    """Give a sign of life."""
+
+
+ToWorker = Settings | Carry | Stored | Answered | MoreNumbers | Ending | Sign
 
 
 def _packed(head: bytes, body: bytes = b"") -> bytes:

@@ -4,8 +4,8 @@ A client is accepted here, and here the host access table and the limits of conn
 the live settings gets its socket and speaks with it to the end. It stores nothing: messages come here, and it answers
 250 when it is told that the queue has them. Log lines and counters come here too, in their order, and limits that sessions
 share are asked here. A worker that is not there, is behind with the settings, or does not keep up gets no client, and the
-session is served in this process, as are all whose policy verifies client certificates. A worker that dies takes its
-sessions with it; messages it had been told about are in the queue. The supervisor reports it and starts another one.
+session is served in this process, as are all whose policy verifies client certificates. A worker that dies, or gives no sign of life and
+is killed, takes its sessions with it; messages that it has passed on are in the queue. The supervisor reports it and starts another one.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import asyncio
 import contextlib
 import os
 import socket
+from asyncio.subprocess import Process
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
-
-from attrs import define, field
 
 from appliance_runtime.child import child
 from appliance_runtime.logs.messages import MESSAGES
@@ -31,20 +30,15 @@ from appliance_runtime.services import Endpoint
 from appliance_runtime.smtp.surroundings import Counting, Intake, Peer, SharedLimits, Surroundings
 from appliance_runtime.smtp.workers import process as worker_process
 from appliance_runtime.smtp.workers.frames import (
-    AT_ONCE,
-    CHUNK,
     FULL,
     Answered,
     Carry,
-    Ending,
-    Frames,
     MoreNumbers,
     Settings,
+    Sign,
     Stored,
-    ToWorker,
-    from_worker,
-    to_worker,
 )
+from appliance_runtime.smtp.workers.running import HandedOver, RunningWorker
 from appliance_runtime.supervisor import FaultReport, Supervisor
 from appliance_runtime.tls import ServerTls
 from appliance_state.model import Config
@@ -55,119 +49,10 @@ STARTING = 10.0
 """seconds in which the workers become ready"""
 PARTING = 5.0
 """seconds in which a worker ends"""
-
-
-class HandedOver:
-    """A session that a worker serves. `closed`: its socket is closed."""
-
-    def __init__(self, endpoint: Endpoint, peer: Peer, worker: _Worker, on_end: Callable[[], None]) -> None:
-        self.endpoint = endpoint
-        self.peer = peer
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.in_tls = False
-        self._worker = worker
-        self._on_end: Callable[[], None] | None = on_end
-
-    def retire(self) -> None:
-        """See `Connection`."""
-        self._worker.say(Ending(self.peer.icid, "retire"))
-
-    def cut(self) -> None:
-        self._worker.say(Ending(self.peer.icid, "cut"))
-
-    def abort(self) -> None:
-        self._worker.say(Ending(self.peer.icid, "abort"))
-
-    def over(self, limits: SharedLimits) -> None:
-        """The session counts no more."""
-        on_end, self._on_end = self._on_end, None
-        if on_end is not None:
-            on_end()
-            if self.in_tls:
-                limits.leave_tls()
-
-
-@define(eq=False)
-class _Worker:
-    """A running process. `ready`: number of the settings that it works with; `sessions` by ICID."""
-
-    pid: int
-    sock: socket.socket
-    handle: Callable[[_Worker, list[Any], bytes], None]
-    ready: int = 0
-    sessions: dict[int, HandedOver] = field(factory=dict)
-    begun: set[int] = field(factory=set)
-    """MIDs of messages that are on their way in"""
-    _frames: Frames = field(factory=Frames)
-    _buffer: memoryview = field(factory=lambda: memoryview(bytearray(CHUNK)))
-    _waiting: bytearray = field(factory=bytearray)
-    """what the channel has not been given, or has not taken"""
-    _flushing: bool = False
-
-    def begin(self) -> None:
-        self.sock.setblocking(False)
-        asyncio.get_running_loop().add_reader(self.sock, self._hear)
-
-    def end(self) -> None:
-        """Have the process end."""
-        if self.sock.fileno() >= 0:
-            loop = asyncio.get_running_loop()
-            loop.remove_reader(self.sock)
-            loop.remove_writer(self.sock)
-            self.sock.close()
-            self.ready = 0
-
-    def say(self, value: ToWorker) -> None:
-        """Sooner or later, together with what else is said in this turn of the event loop."""
-        self._waiting += to_worker(value)
-        if not self._flushing:
-            self._flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
-
-    def hand_over(self, carry: Carry, client: socket.socket) -> bool:
-        """False = it has to be kept."""
-        frame = to_worker(carry)
-        if self._waiting:
-            self._flush()
-        if self._waiting or len(frame) > AT_ONCE:
-            return False
-        try:
-            socket.send_fds(self.sock, [frame], [client.fileno()])
-        except OSError:  # it does not keep up, it is gone, or too many descriptors are on their way to it
-            return False
-        return True
-
-    def _flush(self) -> None:
-        """`_flushing` stays set while a writer waits for room."""
-        loop = asyncio.get_running_loop()
-        if self.sock.fileno() < 0:
-            self._waiting.clear()
-            return
-        try:
-            while self._waiting:
-                del self._waiting[: self.sock.send(self._waiting)]
-        except BlockingIOError:
-            self._flushing = True
-            loop.add_writer(self.sock, self._flush)
-            return
-        except OSError:
-            self._waiting.clear()  # its end is about to be noticed
-        self._flushing = False
-        loop.remove_writer(self.sock)
-
-    def _hear(self) -> None:
-        try:
-            count = self.sock.recv_into(self._buffer)
-        except BlockingIOError:
-            return
-        except OSError:
-            count = 0
-        if not count:
-            self.end()
-            return
-        self._frames.feed(self._buffer[:count])
-        for head, body in self._frames:
-            self.handle(self, from_worker(head), body)
+SILENCE = 30.0
+"""seconds of real time without a sign of life after which a worker is killed"""
+SIGNS = 3
+"""that it is asked for meanwhile"""
 
 
 class WorkerEnded(Exception):
@@ -181,7 +66,7 @@ class ReceivingWorkers:
         self, count: int, intake: Intake, logs: LineLog, counters: Counting, limits: SharedLimits, report: FaultReport, network_scale: float
     ) -> None:
         self.count = count
-        self.running: list[_Worker] = []
+        self.running: list[RunningWorker] = []
         self.served = 0
         """clients that were given to a worker so far"""
         self._intake = intake
@@ -207,6 +92,7 @@ class ReceivingWorkers:
             "numbers": self._give_numbers,
             "ready": self._ready,
             "fault": self._fault,
+            "alive": lambda worker, body: None,
         }
 
     async def start(self, supervisor: Supervisor) -> None:
@@ -259,7 +145,7 @@ class ReceivingWorkers:
         session = worker.sessions[peer.icid] = HandedOver(endpoint, peer, worker, on_end)
         return session
 
-    def is_ready(self, worker: _Worker) -> bool:
+    def is_ready(self, worker: RunningWorker) -> bool:
         """It works with the live settings."""
         return self._settings is not None and worker.ready == self._settings.number
 
@@ -277,7 +163,7 @@ class ReceivingWorkers:
         with near, far:
             async with child(worker_process.__name__, channel=far) as process:
                 far.close()
-                worker = _Worker(process.pid, near, self._handle)
+                worker = RunningWorker(process.pid, near, self._handle)
                 worker.begin()
                 self.running.append(worker)
                 self._give_numbers(worker)
@@ -285,9 +171,11 @@ class ReceivingWorkers:
                     worker.say(self._settings)
                 if self._stopping:
                     worker.end()
+                watch = asyncio.create_task(self._watch(worker, process))
                 try:
                     status = await process.wait()
                 finally:
+                    watch.cancel()
                     self.running.remove(worker)
                     worker.end()
                     self._lose(worker)
@@ -295,7 +183,16 @@ class ReceivingWorkers:
             how = f"signal {-status}" if status < 0 else f"status {status}"
             raise WorkerEnded(f"process {worker.pid} ended with {how}; its sessions are lost")
 
-    def _lose(self, worker: _Worker) -> None:
+    async def _watch(self, worker: RunningWorker, process: Process) -> None:
+        """Kill a process that hangs: its clients are better off with another one."""
+        while worker.heard:
+            worker.heard = False
+            for _ in range(SIGNS):
+                worker.say(Sign())
+                await asyncio.sleep(SILENCE / SIGNS)
+        process.kill()
+
+    def _lose(self, worker: RunningWorker) -> None:
         """What a worker that has ended was about."""
         for mid in sorted(worker.begun):
             self._logs.event("mid.aborted", mid=mid, reason="Receiving aborted")
@@ -307,10 +204,10 @@ class ReceivingWorkers:
 
     # what workers say
 
-    def _handle(self, worker: _Worker, head: list[Any], body: bytes) -> None:
+    def _handle(self, worker: RunningWorker, head: list[Any], body: bytes) -> None:
         self._messages[head[0]](worker, body, *head[1:])
 
-    def _write_lines(self, worker: _Worker, _: bytes, lines: Sequence[tuple[str, str, int]]) -> None:
+    def _write_lines(self, worker: RunningWorker, _: bytes, lines: Sequence[tuple[str, str, int]]) -> None:
         for name, text, mid in lines:
             self._logs.line(name, text)
             if name == "mid.start":
@@ -318,13 +215,13 @@ class ReceivingWorkers:
             elif name == "mid.finished":
                 worker.begun.discard(mid)
 
-    def _count(self, worker: _Worker, _: bytes, counts: Mapping[str, int]) -> None:
+    def _count(self, worker: RunningWorker, _: bytes, counts: Mapping[str, int]) -> None:
         for name, count in counts.items():
             self._counters.add(name, count)
 
     def _submit(
         self,
-        worker: _Worker,
+        worker: RunningWorker,
         octets: bytes,
         mid: int,
         icid: int,
@@ -355,7 +252,7 @@ class ReceivingWorkers:
         )
         self._intake.submit(message).add_done_callback(partial(self._stored, worker, mid))
 
-    def _stored(self, worker: _Worker, mid: int, outcome: asyncio.Future[None]) -> None:
+    def _stored(self, worker: RunningWorker, mid: int, outcome: asyncio.Future[None]) -> None:
         try:
             outcome.result()
         except QueueFull:
@@ -366,7 +263,7 @@ class ReceivingWorkers:
             error = ""
         worker.say(Stored(mid, error))
 
-    def _take_recipient(self, worker: _Worker, _: bytes, question: int, client: list[int], limit: int, period: int) -> None:
+    def _take_recipient(self, worker: RunningWorker, _: bytes, question: int, client: list[int], limit: int, period: int) -> None:
         def answer(allowed: bool) -> None:
             if question:
                 worker.say(Answered(question, allowed))
@@ -374,28 +271,28 @@ class ReceivingWorkers:
         version, bits, network = client
         self._limits.take_recipient((version, bits, network), limit, period, answer)
 
-    def _enter_tls(self, worker: _Worker, _: bytes, question: int, icid: int, limit: int) -> None:
+    def _enter_tls(self, worker: RunningWorker, _: bytes, question: int, icid: int, limit: int) -> None:
         def answer(allowed: bool) -> None:
             worker.sessions[icid].in_tls = allowed
             worker.say(Answered(question, allowed))
 
         self._limits.enter_tls(icid, limit, answer)
 
-    def _give_numbers(self, worker: _Worker, _: bytes = b"") -> None:
+    def _give_numbers(self, worker: RunningWorker, _: bytes = b"") -> None:
         worker.say(MoreNumbers(tuple(self._intake.next_mid() for _ in range(MIDS))))
 
-    def _over(self, worker: _Worker, _: bytes, icid: int) -> None:
+    def _over(self, worker: RunningWorker, _: bytes, icid: int) -> None:
         worker.sessions[icid].over(self._limits)
 
-    def _ended(self, worker: _Worker, _: bytes, icid: int) -> None:
+    def _ended(self, worker: RunningWorker, _: bytes, icid: int) -> None:
         session = worker.sessions.pop(icid)
         session.over(self._limits)
         session.closed.set_result(None)
 
-    def _ready(self, worker: _Worker, _: bytes, number: int) -> None:
+    def _ready(self, worker: RunningWorker, _: bytes, number: int) -> None:
         worker.ready = number
         if len(self.running) == self.count and all(map(self.is_ready, self.running)):
             self._all_ready.set()
 
-    def _fault(self, worker: _Worker, _: bytes, text: str) -> None:
+    def _fault(self, worker: RunningWorker, _: bytes, text: str) -> None:
         self._report("receiving worker", text)

@@ -21,7 +21,7 @@ from appliance_runtime.smtp.access import CompiledListener, compile_listener
 from appliance_runtime.smtp.connection import Connection
 from appliance_runtime.smtp.sessions import Sessions
 from appliance_runtime.smtp.surroundings import Peer, Services
-from appliance_runtime.smtp.workers.frames import Answered, Carry, Ending, Settings, Stored, ToWorker
+from appliance_runtime.smtp.workers.frames import Answered, Carry, Ending, Settings, Sign, Stored, ToWorker
 from appliance_runtime.smtp.workers.remote import Channel, RemoteCounters, RemoteIntake, RemoteLimits, RemoteLog
 from appliance_runtime.tls import ServerTls
 from appliance_state.table import fold
@@ -69,6 +69,8 @@ class Worker:
                 self._end(value)
             case Settings():
                 self._run(self._prepare(value))
+            case Sign():
+                self._channel.say("alive")
 
     def _run(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

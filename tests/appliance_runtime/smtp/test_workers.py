@@ -19,6 +19,7 @@ import pytest
 from appliance_runtime import supervisor
 from appliance_runtime.queue.body import MEMORY_LIMIT
 from appliance_runtime.queue.errors import QueueError, QueueFull
+from appliance_runtime.smtp.workers import pool
 from appliance_runtime.smtp.workers.frames import Answered, Frames, from_worker, to_appliance
 from appliance_runtime.smtp.workers.pool import MIDS
 from appliance_runtime.tls import ServerTls
@@ -343,6 +344,23 @@ async def test_a_message_that_a_worker_had_passed_on_is_kept(bench: Bench) -> No
     assert without_numbers(await bench.lines("queued for delivery"))[-3:] == ["ICID 1 lost", "ICID 1 close", "MID queued for delivery"]
     assert not [line for line in bench.logs.lines if "aborted" in line]
     await until(lambda: bool(bench.faults))
+    bench.faults.clear()
+
+
+async def test_a_worker_that_hangs_is_replaced(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(pool, "SILENCE", 2.0)
+    await bench.start(public_listener())
+    client = await greeted(bench)
+    hung, well = pids(bench)
+    os.kill(hung, signal.SIGSTOP)
+    assert await client.ended()
+    await client.close()
+    assert (await bench.ended())[-2:] == ["ICID 1 lost", "ICID 1 close"]
+    await until(lambda: hung not in pids(bench) and len(pids(bench)) == 2)
+    await asyncio.sleep(2.5)
+    assert well in pids(bench), "one that is idle is not one that hangs"
+    assert f"process {hung} ended with signal 9" in bench.faults[0]
     bench.faults.clear()
 
 
