@@ -41,7 +41,8 @@ async def child(
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ASYNCOS_SHELL_")}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-I", "-c", _PROGRAM, json.dumps(sys.path), module, str(cpu_seconds), str(memory),
-        stdin=channel.fileno() if channel else PIPE, stdout=DEVNULL if channel else PIPE, stderr=DEVNULL, env=environment, start_new_session=True, limit=line_limit,
+        stdin=channel.fileno() if channel else PIPE, stdout=DEVNULL if channel else PIPE, stderr=DEVNULL,
+        env=environment, start_new_session=True, limit=line_limit,
     )  # fmt: skip
     try:
         yield process

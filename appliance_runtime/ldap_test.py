@@ -139,17 +139,17 @@ class _Test:
             connecting = socket.socket(socket.AF_INET6 if ":" in real[0] else socket.AF_INET, socket.SOCK_STREAM)
         except OSError as error:  # too many open files
             raise self._no_connection(address, _system_text(error)) from None
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(connecting.close)
             connecting.setblocking(False)
-            if source.bind and (":" in source.bind) == (":" in real[0]):
-                connecting.bind((source.bind, 0))
-            async with asyncio.timeout(self._wait):
-                await asyncio.get_running_loop().sock_connect(connecting, real)
-        except BaseException as error:
-            connecting.close()
-            if isinstance(error, OSError):  # TimeoutError among them
+            try:
+                if source.bind and (":" in source.bind) == (":" in real[0]):
+                    connecting.bind((source.bind, 0))
+                async with asyncio.timeout(self._wait):
+                    await asyncio.get_running_loop().sock_connect(connecting, real)
+            except OSError as error:  # TimeoutError among them
                 raise self._no_connection(address, _system_text(error)) from None
-            raise
+            undo.pop_all()
         return connecting
 
     def _no_connection(self, place: str, text: str) -> _Failed:
@@ -158,14 +158,13 @@ class _Test:
     @asynccontextmanager
     async def _session(self, host: str, connected: socket.socket) -> AsyncIterator[_Session]:
         """Streams, inside TLS where the profile says so; ended in order, or dropped. Errors: _Failed."""
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(connected.close)
             if self.server.use_ssl:
                 session = await self._encrypt(host, connected)
             else:
                 session = _Session(*await asyncio.open_connection(sock=connected))
-        except BaseException:
-            connected.close()
-            raise
+            undo.pop_all()
         try:
             if self.server.use_ssl:
                 await self._check_server(session)

@@ -14,9 +14,7 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from attrs import define, field
-
-from appliance_runtime.queue.body import Body, is_verbatim
+from appliance_runtime.queue.body import is_verbatim
 from appliance_runtime.queue.envelope import NewMessage
 from appliance_runtime.queue.errors import QueueError, QueueFull
 from appliance_runtime.smtp import events, replies
@@ -27,6 +25,7 @@ from appliance_runtime.smtp.message_data import Content, Header, Refusal
 from appliance_runtime.smtp.received import message_id, new_message_id, received_field, subject
 from appliance_runtime.smtp.recipients import REJECTED
 from appliance_runtime.smtp.surroundings import Peer, Services
+from appliance_runtime.smtp.transaction import Transaction
 from appliance_state.model import Config
 from appliance_state.model.listeners import Access, Behavior, ListenerType, RatEntry, ReceivingTls
 
@@ -37,24 +36,6 @@ REFUSALS = {
     Refusal.HOPS: "Message loop",
     Refusal.BARE: "Message contains bare CR or LF",
 }
-
-
-@define(eq=False)
-class _Transaction:
-    """A message on its way in. `body` is None on a blackhole listener, and before the header has come."""
-
-    mid: int
-    sender: str
-    recipients: list[str] = field(factory=list)
-    body: Body | None = None
-    size: int = 0
-    message_id: str | None = None
-    subject: str | None = None
-    rewritten: tuple[int, bytes] | None = None
-    """octets at the beginning of the content that are to be replaced, and by what"""
-    masqueraded: list[tuple[str, str, str]] = field(factory=list)
-    verbatim: bool = True
-    """what is put in front may be sent as it is, and nothing is rewritten"""
 
 
 class Conversation:
@@ -84,7 +65,7 @@ class Conversation:
         self._relaying = decision.behavior is Behavior.RELAY
         self._dropping = listener.listener.type is ListenerType.BLACKHOLE
         self._trace = services.logs.wants("icid.command")
-        self._transaction: _Transaction | None = None
+        self._transaction: Transaction | None = None
         self._cipher: tuple[str, str] | None = None
         self._refused = False
         self._counted_in_tls = False
@@ -185,7 +166,7 @@ class Conversation:
             return
         if not self._rejecting:
             mid = self._services.queue.next_mid()
-            self._transaction = _Transaction(mid, event.address)
+            self._transaction = Transaction(mid, event.address)
             self._logs.event("mid.start", mid=mid, icid=self.icid)
             self._logs.event("mid.from", mid=mid, icid=self.icid, sender=event.address)
         self.engine.accept()
@@ -223,7 +204,7 @@ class Conversation:
         rid = len(transaction.recipients)
         transaction.recipients.append(address)
         self._logs.event("mid.to", mid=transaction.mid, icid=self.icid, rid=rid, recipient=address)
-        self.engine.accept(_custom_acceptance(entry, event.address))
+        self.engine.accept(replies.custom_acceptance(entry, event.address))
 
     def _reject_recipient(self, reply: bytes, by: str = "", address: str = "") -> None:
         if by and self._transaction is not None:
@@ -292,7 +273,7 @@ class Conversation:
         if not self._dropping:
             transaction.body = self._services.queue.new_body()
         transaction.verbatim = is_verbatim(front) and not self._listener.masquerade
-        self._write(transaction, front)
+        transaction.write(front)
 
     def _content(self, event: Content) -> None:
         transaction, data = self._transaction, event.data
@@ -301,12 +282,7 @@ class Conversation:
             length, fields = transaction.rewritten
             transaction.rewritten = None
             data = fields + data[length:]
-        self._write(transaction, data)
-
-    def _write(self, transaction: _Transaction, octets: bytes) -> None:
-        transaction.size += len(octets)
-        if transaction.body is not None and octets:
-            transaction.body.write(octets)
+        transaction.write(data)
 
     def _complete(self, event: events.MessageComplete) -> None:
         transaction = self._transaction
@@ -411,14 +387,6 @@ class Conversation:
             transaction.body.discard()
         self._logs.event("mid.aborted", mid=transaction.mid, reason=reason)
         self._logs.event("mid.finished", mid=transaction.mid, outcome="aborted")
-
-
-def _custom_acceptance(entry: RatEntry | None, address: str) -> bytes:
-    """The reply that an entry sets; empty = the usual one."""
-    if entry is None or (entry.response_text is None and entry.response_code is None):
-        return b""
-    lines = replies.lines_of(entry.response_text) if entry.response_text else [f"recipient <{address}> ok"]
-    return replies.reply(entry.response_code or 250, *lines)
 
 
 def _quoted(value: str) -> str:

@@ -26,7 +26,7 @@ from appliance_runtime.smtp.connection import LINGER, Connection
 from appliance_runtime.smtp.intake import QueueIntake
 from appliance_runtime.smtp.limits import Limits, OpenConnections, RecipientsPerHour
 from appliance_runtime.smtp.sessions import Sessions
-from appliance_runtime.smtp.surroundings import Counting, MessageStore, Peer, ReverseLookup, Services, Surroundings
+from appliance_runtime.smtp.surroundings import Gauging, MessageStore, Peer, ReverseLookup, Services, Surroundings
 from appliance_runtime.smtp.workers.pool import ReceivingWorkers
 from appliance_runtime.smtp.workers.running import HandedOver
 from appliance_runtime.supervisor import FaultReport
@@ -89,7 +89,7 @@ class Receiver:
         queue: MessageStore,
         logs: LineLog,
         clock: Clock,
-        counters: Counting,
+        counters: Gauging,
         resolver: ReverseLookup,
         *,
         revocations: Callable[[Config], RevocationLists] = lambda config: NO_LISTS,
@@ -106,6 +106,7 @@ class Receiver:
         self.services = Services(queue=intake, logs=logs, clock=clock, counters=counters, limits=limits)
         self.workers = ReceivingWorkers(workers, intake, logs, counters, limits, report, net_timeout_scale)
         self._queue = queue
+        self._counters = counters
         self._live = live
         self._resolver = resolver
         self._revocations = revocations
@@ -208,12 +209,12 @@ class Receiver:
         return connection
 
     def _enter(self, connection: Connection | HandedOver) -> None:
-        self.services.counters.gauge("conn_in", 1)
+        self._counters.gauge("conn_in", 1)
         self.connections.add(connection)
         connection.closed.add_done_callback(lambda _: self.connections.discard(connection))
 
     def _leave(self, counted: _Counted | None) -> None:
-        self.services.counters.gauge("conn_in", -1)
+        self._counters.gauge("conn_in", -1)
         if counted is not None:
             counted.leave()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from appliance_state.model.listeners import PolicyParameters
+from appliance_state.model.listeners import PolicyParameters, RatEntry
 
 LONGEST_ECHO = 400
 
@@ -147,3 +147,11 @@ def rejection(name: str, parameters: PolicyParameters, variables: Mapping[str, s
 def hourly_limit(parameters: PolicyParameters, variables: Mapping[str, str]) -> bytes:
     text = parameters.max_rcpts_per_hour_text or DEFAULT_HOURLY_TEXT
     return reply(parameters.max_rcpts_per_hour_code or 452, *lines_of(fill_in(text, variables)))
+
+
+def custom_acceptance(entry: RatEntry | None, address: str) -> bytes:
+    """The reply that an entry sets; empty = the usual one."""
+    if entry is None or (entry.response_text is None and entry.response_code is None):
+        return b""
+    lines = lines_of(entry.response_text) if entry.response_text else [f"recipient <{address}> ok"]
+    return reply(entry.response_code or 250, *lines)

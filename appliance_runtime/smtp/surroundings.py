@@ -82,7 +82,13 @@ class SharedLimits(Protocol):
 
 
 class Counting(Protocol):
+    """What sessions count."""
+
     def add(self, name: str, count: int = 1) -> None: ...
+
+
+class Gauging(Counting, Protocol):
+    """What the receiver counts and measures."""
 
     def gauge(self, name: str, delta: int) -> None: ...
 

@@ -29,15 +29,7 @@ from appliance_runtime.queue.errors import QueueError, QueueFull
 from appliance_runtime.services import Endpoint
 from appliance_runtime.smtp.surroundings import Counting, Intake, Peer, SharedLimits, Surroundings
 from appliance_runtime.smtp.workers import process as worker_process
-from appliance_runtime.smtp.workers.frames import (
-    FULL,
-    Answered,
-    Carry,
-    MoreNumbers,
-    Settings,
-    Sign,
-    Stored,
-)
+from appliance_runtime.smtp.workers.frames import FULL, Answered, Carry, MoreNumbers, Settings, Sign, Stored
 from appliance_runtime.smtp.workers.running import HandedOver, RunningWorker
 from appliance_runtime.supervisor import FaultReport, Supervisor
 from appliance_runtime.tls import ServerTls

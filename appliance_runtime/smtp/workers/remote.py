@@ -182,9 +182,6 @@ class RemoteCounters:
     def add(self, name: str, count: int = 1) -> None:
         self._channel.count(name, count)
 
-    def gauge(self, name: str, delta: int) -> None:
-        raise NotImplementedError  # how many sessions there are the appliance knows
-
 
 class RemoteIntake:
     """The queue. `spool`: its directory of large bodies."""
