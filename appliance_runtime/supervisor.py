@@ -25,7 +25,7 @@ class Supervisor:
     tasks: set[asyncio.Task[None]] = field(factory=set)
 
     def run(self, service: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
-        """Run `work` until it returns; when it crashes, again after a pause."""
+        """Run `work` until it returns; when it crashes, again after a pause, which grows unless the work has run for long meanwhile."""
         task = asyncio.get_running_loop().create_task(self._keep(service, work), name=service)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -37,12 +37,16 @@ class Supervisor:
         self.report(service, f"{type(error).__name__}: {error} ({place.name}, line {place.lineno})")
 
     async def _keep(self, service: str, work: Callable[[], Awaitable[None]]) -> None:
+        loop = asyncio.get_running_loop()
         pause = FIRST_PAUSE
         while True:
+            began = loop.time()
             try:
                 return await work()
             except Exception as error:  # a bug: it must not take the appliance with it
                 self.crashed(service, error)
+            if loop.time() - began > LONGEST_PAUSE:
+                pause = FIRST_PAUSE
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
