@@ -15,12 +15,17 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """Current time, aware, UTC."""
 
+    def timestamp(self) -> float:
+        """The same in seconds since 1970: costs a tenth."""
+
     async def sleep_until(self, moment: datetime) -> None:
         """Wait until `moment` on this clock."""
 
 
 class SystemClock:
     """Follows the operating system."""
+
+    timestamp = staticmethod(time.time)
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -40,6 +45,9 @@ class FakeClock:
 
     def now(self) -> datetime:
         return self._now
+
+    def timestamp(self) -> float:
+        return self._now.timestamp()
 
     async def sleep_until(self, moment: datetime) -> None:
         if moment > self._now:

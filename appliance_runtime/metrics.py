@@ -97,7 +97,7 @@ class Counters:
         counter.uptime += count
         counter.lifetime += count
         self._changed = True
-        second = int(self._clock.now().timestamp())
+        second = int(self._clock.timestamp())
         recent = counter.recent
         if recent and recent[-1][0] == second:
             recent[-1][1] += count
@@ -119,7 +119,7 @@ class Counters:
         return Columns(sum(p.reset for p in parts), sum(p.uptime for p in parts), sum(p.lifetime for p in parts))
 
     def rates(self, name: str) -> Rates:
-        now = int(self._clock.now().timestamp())
+        now = int(self._clock.timestamp())
         recent = [entry for part in _parts(name) for entry in self._counters[part].recent]
         return Rates(*(sum(count for second, count in recent if second > now - window) * 3600 // window for window in WINDOWS))
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator
 from typing import Any, TypeVar, cast
 
 from appliance_runtime.delivery.replies import TOO_LONG, NoReply, Reply, ReplyReader, simple
+from appliance_runtime.streams import Stream, Streams
 from appliance_runtime.tls import peer_chain, tls_error_text
 
 CONNECT, GREETING, COMMAND, HANDSHAKE, ENVELOPE, DATA, BLOCK, FINAL, QUIT, IDLE = 30, 300, 120, 60, 300, 120, 180, 600, 5, 5
@@ -45,7 +46,7 @@ class Wire(asyncio.Protocol):
         self.on_input: Callable[[], None] | None = None
         """called when something comes, or the connection ends, while nobody waits"""
         self._scale = scale
-        self._transport: asyncio.Transport
+        self._transport: Stream
         self._replies = ReplyReader()
         self._waiting: asyncio.Future[Reply] | None = None
         self._drained: asyncio.Future[None] | None = None
@@ -118,6 +119,7 @@ class Wire(asyncio.Protocol):
         view = memoryview(octets)
         for start in range(0, len(view), BLOCK_OCTETS):
             self.write(view[start : start + BLOCK_OCTETS])
+            self._transport.flush()
             if self._drained is not None:
                 self._arm(BLOCK)
                 await self._drained
@@ -139,7 +141,7 @@ class Wire(asyncio.Protocol):
     @property
     def sending(self) -> bool:
         """Octets of the last step have not left this process yet."""
-        return self._drained is not None or bool(self._unsent)
+        return bool(self._unsent) or self._transport.get_write_buffer_size() > 0
 
     async def start_tls(self, context: ssl.SSLContext, name: str | None) -> None:
         """The handshake. `name`: for SNI. Errors: Lost with the text of OpenSSL or of the socket."""
@@ -172,7 +174,7 @@ class Wire(asyncio.Protocol):
             with contextlib.suppress(ssl.SSLError):
                 self._tls.unwrap()
             self._flush()
-        self._transport.close()
+        self._transport.close(QUIT * self._scale)
 
     def abort(self) -> None:
         """Drop the connection."""
@@ -181,7 +183,8 @@ class Wire(asyncio.Protocol):
     # -- told by the transport -----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        assert isinstance(transport, Stream)
+        self._transport = transport
         # Every octet that waits here counts as not sent: a final dot must not be reported before it has left.
         self._transport.set_write_buffer_limits(high=0)
 
@@ -209,6 +212,8 @@ class Wire(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._drained = self._loop.create_future()
+        if self._dialogue is not None:
+            self._arm(BLOCK)
 
     def resume_writing(self) -> None:
         if self._drained is not None and not self._drained.done():
@@ -241,7 +246,7 @@ class Wire(asyncio.Protocol):
             elif len(octets) <= BLOCK_OCTETS and self._drained is None:
                 with contextlib.suppress(Lost):  # which the dialogue knows already
                     self.write(octets)
-                    self._arm(BLOCK if self._drained is not None else self._limit)
+                    self._arm(self._limit)
             else:
                 self._unsent = memoryview(octets)
                 self._pump()
@@ -252,6 +257,7 @@ class Wire(asyncio.Protocol):
             block, self._unsent = self._unsent[:BLOCK_OCTETS], self._unsent[BLOCK_OCTETS:]
             try:
                 self.write(block)
+                self._transport.flush()
             except Lost:  # which the dialogue knows already
                 return
         if self._drained is not None:
@@ -382,20 +388,22 @@ async def connect(address: tuple[str, int], scale: float, source: str | None) ->
     """Open a connection to a real address. `source`: own address to bind. Errors: Lost with the system's text."""
     loop = asyncio.get_running_loop()
     try:
-        # With the protocol named, asyncio sets TCP_NODELAY. Made here, because asyncio looks up what is an address already.
+        # Made here, because asyncio looks up what is an address already.
         connecting = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except OSError as error:  # too many open files
         raise Lost(tls_error_text(error)) from error
     try:
         connecting.setblocking(False)
+        connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if source:
             connecting.bind((source, 0))
         async with asyncio.timeout(CONNECT * scale):
             await loop.sock_connect(connecting, address)
-            _, wire = await loop.create_connection(lambda: Wire(scale), sock=connecting)
     except BaseException as error:
         connecting.close()
         if isinstance(error, OSError):  # TimeoutError among them
             raise Lost("timeout" if isinstance(error, TimeoutError) and error.errno is None else tls_error_text(error)) from error
         raise
+    wire = Wire(scale)
+    Streams.running().open(connecting, wire)
     return wire

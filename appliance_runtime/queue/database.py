@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import chain
@@ -28,9 +28,18 @@ CREATE TABLE IF NOT EXISTS attempt (
 CREATE TABLE IF NOT EXISTS warning (
     mid INTEGER NOT NULL, rid INTEGER NOT NULL, count INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (mid, rid)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS number (name TEXT PRIMARY KEY, reserved INTEGER NOT NULL) WITHOUT ROWID;
+CREATE VIEW IF NOT EXISTS change AS SELECT mid, envelope, checksum, body FROM message;
+CREATE TRIGGER IF NOT EXISTS addition INSTEAD OF INSERT ON change WHEN new.envelope IS NOT NULL BEGIN
+    INSERT INTO message (mid, envelope, checksum, body) VALUES (new.mid, new.envelope, new.checksum, new.body);
+END;
+CREATE TRIGGER IF NOT EXISTS removal INSTEAD OF INSERT ON change WHEN new.envelope IS NULL BEGIN
+    DELETE FROM message WHERE mid = new.mid;
+END;
 """
 ADD_MESSAGE = "INSERT INTO message (mid, envelope, checksum, body) VALUES (?, ?, ?, ?)"
 REMOVE_MESSAGE = "DELETE FROM message WHERE mid = ?"
+CHANGE = "INSERT INTO change (mid, envelope, checksum, body) VALUES (?, ?, ?, ?)"
+"""adds the message, or removes it where there is no envelope"""
 PUT_ATTEMPT = "INSERT OR REPLACE INTO attempt (mid, rid, completed, attempts, next_attempt, reason) VALUES (?, ?, ?, ?, ?, ?)"
 REMOVE_ATTEMPTS = "DELETE FROM attempt WHERE mid = ?"
 PUT_WARNING = "INSERT OR REPLACE INTO warning (mid, rid, count, last) VALUES (?, ?, ?, ?)"
@@ -41,6 +50,8 @@ _ORDER = (ADD_MESSAGE, PUT_ATTEMPT, PUT_WARNING, REMOVE_MESSAGE, REMOVE_ATTEMPTS
 """in which statements of one transaction are done: what removes a message comes behind everything about it"""
 _LARGEST_STEP = 64
 """rows in one step, a power of two"""
+STATEMENTS = 256
+"""that stay prepared"""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -71,12 +82,29 @@ def from_microseconds(count: int) -> datetime:
     return EPOCH + count * MICROSECOND
 
 
-def in_few_steps(statements: Iterable[Statement]) -> Iterator[Statement]:
-    """The same statements with up to 64 rows each.
+def in_one_step(statements: Sequence[Statement]) -> Statement | None:
+    """The same as one statement; None where they are too many, or not only messages that come and go.
 
-    SQLite lets go of the interpreter for each step of a statement, and each time the writing thread has to wait until it
-    gets it back from a busy event loop. Numbers of rows are powers of two, so that the prepared statements are few.
+    SQLite lets go of the interpreter several times for each statement, and each time the writing thread has to wait until it gets it
+    back from a busy event loop, which in turn waits for it. This is what nearly every transaction under load consists of.
     """
+    if not 0 < len(statements) <= _LARGEST_STEP:
+        return None
+    additions = [values for sql, values in statements if sql == ADD_MESSAGE]
+    removals = [values for sql, values in statements if sql == REMOVE_MESSAGE]
+    if len(additions) + len(removals) < len(statements):
+        return None
+    if not removals:
+        sql, rows = ADD_MESSAGE, additions
+    elif not additions:
+        sql, rows = REMOVE_MESSAGE, removals
+    else:
+        sql, rows = CHANGE, [*additions, *((mid, None, None, None) for (mid,) in removals)]
+    return _of_many_rows(sql, len(rows)), tuple(chain.from_iterable(rows))
+
+
+def in_few_steps(statements: Iterable[Statement]) -> Iterator[Statement]:
+    """The same statements with up to 64 rows each. Numbers of rows are powers of two, so that the prepared statements are few."""
     rows: dict[str, list[tuple[object, ...]]] = {}
     for sql, values in statements:
         rows.setdefault(sql, []).append(values)
@@ -115,7 +143,7 @@ class Database:
     def open(self) -> sqlite3.Connection:
         """The connection; made when there is none."""
         if self._connection is None:
-            connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
+            connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30, cached_statements=STATEMENTS)
             try:
                 if self._limit:
                     self._prepare(connection)
@@ -144,16 +172,24 @@ class Database:
         """Do all or nothing, durably."""
         self.uncertain = False
         try:
-            connection = self.open()
-            connection.execute("BEGIN IMMEDIATE")
-            for sql, values in in_few_steps(statements):
-                connection.execute(sql, values)
-            self.uncertain = True
-            connection.execute("COMMIT")
+            self._do(self.open(), list(statements))
         except sqlite3.Error:
             self.close()
             raise
         self.transactions += 1
+
+    def _do(self, connection: sqlite3.Connection, statements: Sequence[Statement]) -> None:
+        step = in_one_step(statements)
+        if step is not None:  # a statement outside a transaction is one by itself
+            sql, values = step
+            self.uncertain = True
+            connection.executemany(sql, [values])  # unlike `execute` it does not ask for a row id afterwards
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        for sql, values in in_few_steps(statements):
+            connection.execute(sql, values)
+        self.uncertain = True
+        connection.execute("COMMIT")
 
     def close(self) -> None:
         if self._connection is not None:

@@ -8,12 +8,16 @@ of medium size; without them the body is in the row.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 
 from attrs import frozen
 
 from appliance_runtime.queue.body import Body
 from appliance_runtime.queue.segments import Place
+
+Settle = Callable[[Exception | None], None]
+"""told that something is durable, or why it is not (QueueFull, QueueError)"""
 
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 

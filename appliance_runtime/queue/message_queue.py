@@ -35,7 +35,7 @@ from appliance_runtime.queue.database import (
     is_full,
     to_microseconds,
 )
-from appliance_runtime.queue.envelope import Envelope, NewMessage, QueuedMessage, QueuedRecipient, destination_domain
+from appliance_runtime.queue.envelope import Envelope, NewMessage, QueuedMessage, QueuedRecipient, Settle, destination_domain
 from appliance_runtime.queue.errors import QueueError, QueueFull, UnreadableMessage
 from appliance_runtime.queue.numbers import Numbers
 from appliance_runtime.queue.opening import begin
@@ -70,6 +70,7 @@ class MessageQueue:
         self._schedule = Schedule()
         self._cache = BodyCache(CACHE_LIMIT)
         self._stored = StoredBodies(places)
+        self._spool = places.spool
         self._loop = asyncio.get_running_loop()
         self._segments = segments
         self._writer = Writer(database, segments, places.spool, self._loop)
@@ -162,18 +163,20 @@ class MessageQueue:
     @property
     def spool(self) -> Path:
         """Directory of large bodies."""
-        return self._places.spool
+        return self._spool
 
     def new_body(self) -> Body:
-        return Body(self.spool)
+        return Body(self._spool)
 
     async def accept(self, message: NewMessage) -> None:
         """Store a message; returns when it is durable. Errors: QueueFull, QueueError; then it is not in the queue."""
-        await self.submit(message)
-
-    def submit(self, message: NewMessage) -> asyncio.Future[None]:
-        """`accept` without a coroutine: the future ends as `accept` would."""
         future: asyncio.Future[None] = self._loop.create_future()
+        # Who gives up waiting gets no answer; the message is delivered all the same.
+        self.submit(message, _outcome_of(future))
+        await future
+
+    def submit(self, message: NewMessage, settled: Settle) -> None:
+        """`accept` without a coroutine: `settled` is called, some time later, where `accept` would return or raise."""
         body = message.body
 
         def settle(error: Exception | None) -> None:
@@ -184,12 +187,11 @@ class MessageQueue:
                 body.discard()
                 if isinstance(error, QueueFull):
                     self._report_full()
-            if not future.done():  # who gave up waiting got no answer; the message is delivered all the same
-                future.set_result(None) if error is None else future.set_exception(error)
+            settled(error)
 
         if body.error is not None:
-            settle(QueueFull(str(body.error)) if is_full(body.error) else QueueError(str(body.error)))
-            return future
+            self._loop.call_soon(settle, QueueFull(str(body.error)) if is_full(body.error) else QueueError(str(body.error)))
+            return
         place = self._segments.place(body.size) if body.spool is None and body.size >= LEAST else None
         envelope = Envelope.of(message, place, self.pause if message.listener else 0)
         octets = envelope.octets()
@@ -198,8 +200,7 @@ class MessageQueue:
         try:
             self._writer.submit(Change([(ADD_MESSAGE, row)], settle, adds=message.mid, body=body, place=place, free=free))
         except QueueError as error:
-            settle(error)
-        return future
+            self._loop.call_soon(settle, error)
 
     def _add(self, envelope: Envelope, body: Body) -> None:
         now = self._clock.now()
@@ -269,7 +270,7 @@ class MessageQueue:
         await future
         return gone
 
-    def complete(self, mid: int, rids: Sequence[int], settle: Callable[[Exception | None], None]) -> bool:
+    def complete(self, mid: int, rids: Sequence[int], settle: Settle) -> bool:
         """`delivered` without a coroutine: `settle` is called, some time later, where `delivered` would return or raise. Errors: QueueError."""
         message = self._schedule.messages.get(mid)
         if message is None:
@@ -475,7 +476,7 @@ class MessageQueue:
         self._full = True
 
 
-def _outcome_of(future: asyncio.Future[None]) -> Callable[[Exception | None], None]:
+def _outcome_of(future: asyncio.Future[None]) -> Settle:
     def settle(error: Exception | None) -> None:
         if not future.done():
             future.set_result(None) if error is None else future.set_exception(error)

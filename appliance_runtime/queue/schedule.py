@@ -149,7 +149,9 @@ class Schedule:
     def _enter(self, message: Message, now: datetime) -> None:
         """Count a message for its domains, and have it wait there."""
         for parcel in message.parcels.values():
-            domain = self._domains.setdefault(parcel.domain, _Domain())
+            domain = self._domains.get(parcel.domain)
+            if domain is None:
+                domain = self._domains[parcel.domain] = _Domain()
             for recipient in parcel.recipients.values():
                 self._count(domain, recipient, 1)
         for parcel in message.parcels.values():
@@ -362,7 +364,8 @@ class Schedule:
         if parcel.queued != due:
             parcel.queued = due
             heapq.heappush(self._domains[parcel.domain].heap, (due, parcel.message.envelope.mid))
-        self._file(parcel.domain, _horizon(now))
+        if parcel.domain not in self._due:  # else it stays there: one parcel more makes no other one wait
+            self._file(parcel.domain, _horizon(now))
 
     def _settle(self, parcel: Parcel, rids: Sequence[int], now: datetime) -> None:
         """Recipients of a parcel have changed: the lease ends with its last one."""

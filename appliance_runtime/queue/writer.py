@@ -1,9 +1,10 @@
 """Group commit: one thread makes everything durable that has gathered while the transaction before was written.
 
-Under load each batch waits a moment for more. Results are reported in the event loop, one call for each transaction. A
-message to be added fails with its transaction and is never retried; its row is removed again in case the failed transaction
-reached the disk after all. A record of what has happened to recipients is kept and repeated until it is stored: until then
-a crash may deliver twice, never lose.
+The thread gets what was submitted in one piece, and not before it has reported on the piece before: each time that it wants
+to have the interpreter it has to wait for the event loop, and the loop for it. Results are reported in the event loop, one
+call for each piece. A message to be added fails with its transaction and is never retried; its row is removed again in case
+the failed transaction reached the disk after all. A record of what has happened to recipients is kept and repeated until it
+is stored: until then a crash may deliver twice, never lose.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import contextlib
 import queue
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +22,7 @@ from attrs import define
 
 from appliance_runtime.queue.body import Body
 from appliance_runtime.queue.database import REMOVE_MESSAGE, Database, Statement, is_full
+from appliance_runtime.queue.envelope import Settle
 from appliance_runtime.queue.errors import QueueError, QueueFull
 from appliance_runtime.queue.segments import Place, Segments
 from appliance_runtime.state_directory import sync_directory
@@ -29,7 +30,9 @@ from appliance_runtime.state_directory import sync_directory
 RETRY = 1.0
 """seconds of real time between attempts to store records while storing fails"""
 GATHERING = 0.0005
-"""seconds of real time in which a transaction waits for company, if the one before had any: a fifth less work for each message"""
+"""seconds of real time in which few changes wait for company, if those before had any: a fifth less work for each message"""
+COMPANY = 8
+"""changes that need not wait for more"""
 PATIENCE = 0.01
 """seconds of real time for which a record of a delivery waits for company: the thread is woken half as often"""
 
@@ -39,7 +42,7 @@ class Change:
     """Statements that belong together. `adds`: the MID of a message that they add."""
 
     statements: Sequence[Statement]
-    settle: Callable[[Exception | None], None] | None = None
+    settle: Settle | None = None
     """called in the loop with the outcome; a record counts as stored once it is in the writer's care"""
     adds: int | None = None
     body: Body | None = None
@@ -63,14 +66,16 @@ class Writer:
         self._changes: queue.SimpleQueue[list[Change] | None] = queue.SimpleQueue()
         self._submitted: list[Change] = []
         """not passed on to the thread yet"""
-        self._passing = False
-        """it is about to be, at the end of this turn of the event loop"""
+        self._hurried = False
+        """somebody waits for it"""
+        self._busy = False
+        """the thread has not reported on what it got last"""
         self._timer: asyncio.TimerHandle | None = None
         self._backlog: list[Change] = []
         self._batch: list[Change] = []
         self._settled: list[tuple[Change, Exception | None]] = []
         self._shared = False
-        """the last transaction was that of several changes"""
+        """what was passed on last were several changes"""
         self._stopped = False
         self._helper = ThreadPoolExecutor(1, "segments")
         self._thread = threading.Thread(target=self._run, name="queue", daemon=True)
@@ -80,27 +85,42 @@ class Writer:
         """`patient`: it need not be soon. Errors: QueueError when the writer has ended."""
         if self._stopped or not self._thread.is_alive():
             raise QueueError("the queue is closed")
-        if not patient:
-            if not self._passing:
-                self._passing = True
-                self._loop.call_soon(self.pass_on)
-        elif not self._submitted:
-            self._timer = self._loop.call_later(PATIENCE, self.pass_on)
         self._submitted.append(change)
+        if patient:
+            if self._timer is None:
+                self._timer = self._loop.call_later(PATIENCE, self.pass_on)
+        elif not self._hurried:
+            self._hurried = True
+            self._loop.call_soon(self._pass_on_soon)
+
+    def _pass_on_soon(self) -> None:
+        """At the end of a turn in which something came that somebody waits for, or when the thread is free again."""
+        if self._busy or not self._hurried:
+            return
+        if self._shared and len(self._submitted) < COMPANY:
+            self._stop_timer()
+            self._timer = self._loop.call_later(GATHERING, self.pass_on)
+        else:
+            self.pass_on()
 
     def pass_on(self) -> None:
         """Wake the thread once for everything that waits."""
-        self._passing = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._hurried = False
+        self._stop_timer()
         submitted, self._submitted = self._submitted, []
         if not submitted:
             return
         if not self._stopped:
+            self._shared = len(submitted) > 1
+            self._busy = True
             self._changes.put(submitted)
         else:
-            _settle([(change.settle, QueueError("the queue is closed")) for change in submitted])
+            self._settle([(change.settle, QueueError("the queue is closed")) for change in submitted])
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def stop(self) -> None:
         """Write what was passed on and end. Blocks."""
@@ -127,15 +147,12 @@ class Writer:
         going = True
         with contextlib.suppress(queue.Empty):
             changes = self._changes.get(timeout=RETRY if self._backlog else None)
-            if self._shared:
-                time.sleep(GATHERING)
             while True:
                 if changes is None:
                     going = False
                 else:
                     self._batch += changes
                 changes = self._changes.get_nowait()
-        self._shared = len(self._batch) > 1
         if not going:
             self._write()
             self._report()
@@ -234,13 +251,19 @@ class Writer:
 
     def _report(self) -> None:
         settled, self._settled = self._settled, []
-        if settled and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(_settle, [(c.settle, error) for c, error in settled])
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._settle, [(c.settle, error) for c, error in settled])
         for change, _ in settled:
             change.settle = None
 
-
-def _settle(outcomes: Sequence[tuple[Callable[[Exception | None], None] | None, Exception | None]]) -> None:
-    for settle, error in outcomes:
-        if settle is not None:
-            settle(error)
+    def _settle(self, outcomes: Sequence[tuple[Settle | None, Exception | None]]) -> None:
+        """In the loop. A fault of one of those who are told is no matter of the others."""
+        self._busy = False
+        if self._hurried:
+            self._loop.call_soon(self._pass_on_soon)
+        for settle, error in outcomes:
+            if settle is not None:
+                try:
+                    settle(error)
+                except Exception as fault:
+                    self._loop.call_exception_handler({"message": "an outcome could not be told", "exception": fault})

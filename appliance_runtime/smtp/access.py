@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 
 from attrs import frozen
 
@@ -65,6 +66,7 @@ class Decision:
         return self.treatment.parameters
 
 
+@lru_cache(4096)
 def client_ip(address: str) -> IPAddress:
     """The client's address; an IPv4 address that came over an IPv6 socket is an IPv4 address."""
     ip = ipaddress.ip_address(address.partition("%")[0])

@@ -1,7 +1,6 @@
 """One inbound connection: octets between a socket and its conversation, TLS in between, time limits, orderly ends.
 
-No task and no coroutine: everything happens in the callbacks of the transport, of timers and of the queue's answer.
-All connections read into one buffer, because each read is worked on before the next one begins.
+No task and no coroutine: everything happens in the callbacks of the stream, of timers and of the queue's answer.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from appliance_runtime.smtp.conversation import Conversation
 from appliance_runtime.smtp.engine import State
 from appliance_runtime.smtp.surroundings import Peer
 from appliance_runtime.smtp.tls_session import CLIENT_CERTIFICATE_BAD, TlsSession
+from appliance_runtime.streams import Stream
 from appliance_runtime.tls import tls_error_text
 from appliance_state.model.listeners import ListenerType
 
@@ -41,7 +41,6 @@ class ConnectionContext:
     listener: CompiledListener
     tls: ssl.SSLContext | None
     began: datetime
-    buffer: memoryview
     signers: Executor
     """where handshakes are signed, so that other connections do not wait for it"""
     network_scale: float
@@ -51,7 +50,7 @@ class ConnectionContext:
     """what is wrong with a client certificate whose path (DER) has been verified; None = nothing"""
 
 
-class Connection(asyncio.BufferedProtocol):
+class Connection(asyncio.Protocol):
     """`deadline`: next moment of the appliance clock at which `check_time` is to be called; `closed`: the socket is closed."""
 
     def __init__(self, context: ConnectionContext) -> None:
@@ -73,7 +72,7 @@ class Connection(asyncio.BufferedProtocol):
         self._overdue = False
         self._retiring = False
         self.conversation: Conversation
-        self.transport: asyncio.Transport
+        self.transport: Stream
         self.closed: asyncio.Future[None] = self._loop.create_future()
         self.heard_at = self._loop.time()
         limits = context.listener.globals
@@ -98,21 +97,17 @@ class Connection(asyncio.BufferedProtocol):
     # transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        assert isinstance(transport, Stream)
         self.transport = transport
         self._made = True
         self.conversation.begin(self._refusal)
         self.work()
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._context.buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
+    def data_received(self, data: bytes) -> None:
         if self._over:
             return  # lingering: what still comes is not read
         self.heard_at = self._loop.time()
-        data = self._context.buffer[:nbytes]
-        plain = bytes(data) if self._tls is None else self._decrypted(self._tls, data)
+        plain = data if self._tls is None else self._decrypted(self._tls, data)
         if plain:
             self.conversation.engine.receive(plain)
         if self.conversation.waiting or self._stalled:
@@ -174,7 +169,7 @@ class Connection(asyncio.BufferedProtocol):
         conversation = self.conversation
         engine = conversation.engine
         self._stalled = False
-        while not self._leaving_now:
+        while not ((self._overdue or self._retiring) and self._leaving_now):
             self._send(conversation.run())
             if not conversation.more:
                 break
@@ -192,7 +187,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._begin_handshake()
                 if self._half_closed:  # while the message before it was being stored
                     self._handshake_failed("EOF", lost=True)
-        elif self._leaving_now:
+        elif (self._overdue or self._retiring) and self._leaving_now:
             self._say_goodbye()
         elif self._half_closed and not conversation.waiting:
             self.transport.close()
@@ -281,17 +276,12 @@ class Connection(asyncio.BufferedProtocol):
             self._tls.close()
             self.transport.write(self._tls.take())
         polite = self.conversation.said_goodbye and not self.conversation.engine.trailing and not self._unread
-        if polite or self._half_closed or self.transport.get_write_buffer_size():
-            self.transport.close()
-            if not self.transport.get_write_buffer_size():
-                return
-        else:
-            # Closing a socket with unread octets resets the connection, and the client may lose the last reply.
-            try:
-                self.transport.write_eof()
-            except OSError:
-                self.transport.abort()
-            self._steer_reading()
+        if polite or self._half_closed or self._congested:
+            self.transport.close(LINGER)
+            return
+        # Closing a socket with unread octets resets the connection, and the client may lose the last reply.
+        self.transport.write_eof()
+        self._steer_reading()
         self._set_timer(LINGER, self.transport.abort)
 
     @property
@@ -308,11 +298,11 @@ class Connection(asyncio.BufferedProtocol):
             self._context.on_end(self)
 
     def _send(self, plain: bytes) -> None:
-        if not plain or self._gone or self._handshaking:
+        if not plain or self._gone:
             return
         if self._tls is None:
             self.transport.write(plain)
-        else:
+        elif self._tls.established:
             self._tls.send(plain)
             self.transport.write(self._tls.take())
 
@@ -327,7 +317,7 @@ class Connection(asyncio.BufferedProtocol):
         self._tls = TlsSession(self._context.tls)
         self._set_timer(HANDSHAKE_LIMIT * self._context.network_scale, lambda: self._handshake_failed("timeout"))
 
-    def _decrypted(self, tls: TlsSession, records: memoryview) -> bytes:
+    def _decrypted(self, tls: TlsSession, records: bytes) -> bytes:
         tls.feed(records)
         if tls.costly:
             self._signing = True

@@ -8,7 +8,6 @@ answer has been put in.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -16,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from appliance_runtime.queue.body import is_verbatim
 from appliance_runtime.queue.envelope import NewMessage
-from appliance_runtime.queue.errors import QueueError, QueueFull
+from appliance_runtime.queue.errors import QueueFull
 from appliance_runtime.smtp import events, replies
 from appliance_runtime.smtp.access import CompiledListener
 from appliance_runtime.smtp.engine import Engine
@@ -89,7 +88,7 @@ class Conversation:
             icid=self.icid,
             interface=self._listener.interface.name,
             interface_ip=peer.interface_ip,
-            ip=str(peer.address),
+            ip=peer.ip,
             hostname=peer.reverse.name or "unknown",
             verified="yes" if peer.reverse.verified else "no",
         )
@@ -104,7 +103,7 @@ class Conversation:
             self.engine.close(replies.rejection(treatment.banner_name, self._parameters, peer.variables))
         else:
             if self._rejecting:
-                self._logs.event("icid.delayed_reject", icid=self.icid, ip=str(peer.address))
+                self._logs.event("icid.delayed_reject", icid=self.icid, ip=peer.ip)
             self.engine.say(replies.greeting(treatment.banner_name, self._parameters, peer.variables))
 
     def run(self) -> bytes:
@@ -135,12 +134,12 @@ class Conversation:
 
     def time_out(self) -> None:
         """No message was accepted in time."""
-        self._logs.event("icid.timeout", icid=self.icid, ip=str(self.peer.address))
+        self._logs.event("icid.timeout", icid=self.icid, ip=self.peer.ip)
         self.engine.close(replies.TIMED_OUT)
 
     def overstay(self) -> None:
         """The allowed connection time is over."""
-        self._logs.event("icid.overtime", icid=self.icid, ip=str(self.peer.address))
+        self._logs.event("icid.overtime", icid=self.icid, ip=self.peer.ip)
         self.engine.close(replies.OVERTIME)
 
     def leave(self) -> None:
@@ -256,7 +255,7 @@ class Conversation:
         if self._listener.listener.add_received_header:
             date = self._services.dates.text(now, self._zone)
             front = received_field(
-                hello=self.engine.hello, client=self.peer.address, host=host, cipher=self._cipher, date=date
+                hello=self.engine.hello, client=self.peer.ip, host=host, cipher=self._cipher, date=date
             )  # fmt: skip
         if adding or logged.message_id:
             transaction.message_id = message_id(event.fields)
@@ -322,24 +321,19 @@ class Conversation:
             icid=self.icid,
         )
         transaction.body = None  # the queue's from here on
-        self._services.queue.submit(message).add_done_callback(self._stored)
+        self._services.queue.submit(message, self._stored)
 
-    def _stored(self, outcome: asyncio.Future[None]) -> None:
+    def _stored(self, error: Exception | None) -> None:
         transaction = self._transaction
         assert transaction is not None
         self.waiting = False
-        try:
-            outcome.result()
-        except QueueFull:
-            reply = replies.QUEUE_FULL
-            self._abort("Receiving aborted")
-        except (QueueError, asyncio.CancelledError):
-            reply = replies.SERVER_ERROR
-            self._abort("Receiving aborted")
-        else:
+        if error is None:
             reply = replies.message_accepted(transaction.mid)
             self._transaction = None
             self.accepted += 1
+        else:
+            reply = replies.QUEUE_FULL if isinstance(error, QueueFull) else replies.SERVER_ERROR
+            self._abort("Receiving aborted")
         if self.engine.deciding:
             self.engine.accept(reply)
         self._changed()

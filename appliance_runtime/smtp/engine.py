@@ -185,7 +185,7 @@ class Engine:
                 return self._events.popleft()
             if self.state is State.COMMAND:
                 line = self._line
-                if len(self._replies) > MANY_REPLIES:
+                if (line is None and self._at >= len(self._input)) or len(self._replies) > MANY_REPLIES:
                     return None
                 if line is None:
                     line = self._next_line()

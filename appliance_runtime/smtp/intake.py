@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from pathlib import Path
 
 from appliance_runtime.logs.writer import EventLog
 from appliance_runtime.queue.body import Body
-from appliance_runtime.queue.envelope import NewMessage
+from appliance_runtime.queue.envelope import NewMessage, Settle
 from appliance_runtime.smtp.surroundings import Counting, MessageStore
 
 
@@ -30,13 +29,12 @@ class QueueIntake:
     def new_body(self) -> Body:
         return self._queue.new_body()
 
-    def submit(self, message: NewMessage) -> asyncio.Future[None]:
-        future = self._queue.submit(message)
-        future.add_done_callback(partial(self._stored, message.mid, len(message.recipients)))
-        return future
+    def submit(self, message: NewMessage, settled: Settle) -> None:
+        self._queue.submit(message, partial(self._stored, message.mid, len(message.recipients), settled))
 
-    def _stored(self, mid: int, recipients: int, outcome: asyncio.Future[None]) -> None:
-        if not outcome.cancelled() and outcome.exception() is None:
+    def _stored(self, mid: int, recipients: int, settled: Settle, error: Exception | None) -> None:
+        if error is None:
             self._logs.event("mid.queued", mid=mid)
             self._counters.add("inj_msgs")
             self._counters.add("inj_recips", recipients)
+        settled(error)

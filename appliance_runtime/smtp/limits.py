@@ -30,12 +30,12 @@ Answer = Callable[[bool], None]
 
 @define
 class OpenConnections:
-    """How many connections are open; what is entered is left once."""
+    """How many connections are open; what is entered is left once. Clients by their address."""
 
     total: int = 0
     tls: int = 0
     by_listener: Counter[str] = field(factory=Counter)
-    by_client: Counter[IPAddress] = field(factory=Counter)
+    by_client: Counter[str] = field(factory=Counter)
 
     def enter(self, listener: str) -> None:
         self.total += 1
@@ -45,10 +45,10 @@ class OpenConnections:
         self.total -= 1
         _less(self.by_listener, listener)
 
-    def enter_client(self, client: IPAddress) -> None:
+    def enter_client(self, client: str) -> None:
         self.by_client[client] += 1
 
-    def leave_client(self, client: IPAddress) -> None:
+    def leave_client(self, client: str) -> None:
         _less(self.by_client, client)
 
 

@@ -19,10 +19,12 @@ import re
 
 from attrs import frozen
 
+from appliance_runtime.queue.body import has_pairs_only
 from appliance_runtime.smtp import replies
 from appliance_state.model.listeners import CleanSmtp
 
 TERMINATOR = b"\r\n.\r\n"
+STUFFED = b"\r\n."
 LONGEST_HELD_HEADER = 65536
 MAX_HOPS = 100
 
@@ -93,32 +95,33 @@ class MessageData:
     def feed(self, data: bytes) -> tuple[list[Header | Content], bytes | None]:
         """What `data` brings, and the octets behind the end of the message; None = the message goes on."""
         buffer = self._carry + data
-        end = buffer.find(TERMINATOR)
+        # One search for both: a dot that begins a line is stuffed, or ends the message.
+        dot = buffer.find(STUFFED)
+        end = dot if dot < 0 or buffer.startswith(TERMINATOR, dot) else buffer.find(TERMINATOR, dot + 1)
         rest: bytes | None
         if end >= 0:
-            piece, rest = buffer[: end + 2], buffer[end + 5 :]
+            stop, rest = end + 2, buffer[end + 5 :]
         else:
-            kept = _held_back(buffer)
-            cut = len(buffer) - kept
-            piece, self._carry, rest = buffer[:cut], buffer[cut:], None
+            stop, rest = len(buffer) - _held_back(buffer), None
+            self._carry = buffer[stop:]
         if self.size > self._max_size:
             return [], rest
-        if piece:
-            unstuffed = piece.replace(b"\r\n.", b"\r\n")
-            self.verbatim = self.verbatim and len(unstuffed) == len(piece)
-            piece = self._cleaned(unstuffed)
-            if self._skip:
-                piece = piece[self._skip :]
-                self._skip = 0
+        piece = b""
+        if stop:
+            begin, self._skip = self._skip, 0
+            if dot < 0 or dot + 2 >= stop:
+                piece = buffer[begin:stop]
+            else:
+                self.verbatim = False
+                piece = buffer[:stop].replace(STUFFED, b"\r\n")[begin:]
+            piece = self._cleaned(piece)
             self.size += len(piece)
         pieces = self._pieces(piece, rest is not None) if self._in_header else _content(piece)
         return ([], rest) if self.refusal else (pieces, rest)
 
     def _cleaned(self, piece: bytes) -> bytes:
-        if self._clean is not CleanSmtp.ALLOW:
-            pairs = piece.count(b"\r\n")
-            if piece.count(b"\n") == pairs and piece.count(b"\r") == pairs:
-                return piece
+        if self._clean is not CleanSmtp.ALLOW and has_pairs_only(piece):
+            return piece
         self.verbatim = False
         if self._clean is CleanSmtp.ALLOW:
             return piece
@@ -133,11 +136,14 @@ class MessageData:
             self._count(piece)
             return _content(piece)
         known = max(0, len(self._held) - 2)
-        self._held += piece
-        end = _EMPTY_LINE.search(self._held, known)
-        if end is None and not last and len(self._held) <= LONGEST_HELD_HEADER and not self._held.startswith((b"\r\n", b"\n")):
+        if self._held:
+            self._held += piece
+        text = self._held or piece  # nearly always the whole header comes at once
+        end = _EMPTY_LINE.search(text, known)
+        if end is None and not last and len(text) <= LONGEST_HELD_HEADER and not text.startswith((b"\r\n", b"\n")):
+            self._held = self._held or bytearray(piece)
             return []
-        held = bytes(self._held)
+        held = bytes(text)
         self._held = None
         missing = _FIELD.match(held) is None
         if missing:

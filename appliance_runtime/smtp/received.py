@@ -14,8 +14,6 @@ from zoneinfo import ZoneInfo
 
 from attrs import define
 
-from appliance_runtime.smtp.access import IPAddress
-
 LONGEST_HELLO = 255
 
 _NOT_IN_HELLO = re.compile(r"[^!-'*-~]")
@@ -24,10 +22,10 @@ _SUBJECT = re.compile(rb"^subject[ \t]*:[ \t]*([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)"
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 
 
-def received_field(*, hello: str, client: IPAddress, host: str, cipher: tuple[str, str] | None, date: str) -> bytes:
-    """The Received: field (RFC 5321 4.4). `cipher`: protocol version and cipher name of the TLS session."""
+def received_field(*, hello: str, client: str, host: str, cipher: tuple[str, str] | None, date: str) -> bytes:
+    """The Received: field (RFC 5321 4.4). `client`: its address; `cipher`: protocol version and cipher name of the TLS session."""
     name = _NOT_IN_HELLO.sub("?", hello[:LONGEST_HELLO])
-    ip = f"IPv6:{client}" if client.version == 6 else str(client)
+    ip = f"IPv6:{client}" if ":" in client else client
     protocol = f"ESMTPS (using {cipher[0]} with cipher {cipher[1]})" if cipher else "ESMTP"
     return f"Received: from {name} ([{ip}]) by {host} with {protocol}; {date}\r\n".encode("ascii", "replace")
 

@@ -14,7 +14,7 @@ import socket
 import struct
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from attrs import define
+from attrs import define, frozen
 
 from appliance_runtime.clock import Clock
 from appliance_runtime.dns.answers import Reverse
@@ -131,35 +131,46 @@ class Receiver:
             sock.close()
             return
         sock.setblocking(False)
-        # asyncio does so only for sockets that were made with the protocol number.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        task = asyncio.get_running_loop().create_task(self._admit(endpoint, snapshot, listener, sock, client_ip(address)))
-        self._admissions[task] = endpoint
-        task.add_done_callback(lambda done: self._admissions.pop(done, None))
-
-    async def _admit(
-        self, endpoint: Endpoint, snapshot: Surroundings, listener: CompiledListener, sock: socket.socket, client: IPAddress
-    ) -> None:
         opened = self.opened
         refusal: bytes | None = None
         if opened.by_listener[endpoint.uid] >= listener.listener.max_concurrency:
             refusal = replies.TOO_MANY_ON_LISTENER
         elif opened.total >= listener.globals.max_connections:
             refusal = replies.TOO_MANY_ON_HOST
-        counted = _Counted(opened, endpoint.uid, client) if refusal is None else None
+        counted = _Counted(opened, endpoint.uid) if refusal is None else None
+        arrival = _Arrival(endpoint, snapshot, listener, sock, client_ip(address), refusal, counted)
+        limit = snapshot.config.dns.ptr_timeout * self._scale
+        if refusal is not None or not limit:
+            self._decide(arrival, Reverse())
+            return
+        task = asyncio.get_running_loop().create_task(self._look_up(arrival, limit))
+        self._admissions[task] = endpoint
+        task.add_done_callback(lambda done: self._admissions.pop(done, None))
+
+    async def _look_up(self, arrival: _Arrival, limit: float) -> None:
+        try:
+            reverse = await self._resolver.ptr(str(arrival.client), limit)
+        except BaseException:
+            arrival.drop()
+            raise
+        self._decide(arrival, reverse)
+
+    def _decide(self, arrival: _Arrival, reverse: Reverse) -> None:
+        """What the host access table says, and the session that follows from it."""
+        endpoint, snapshot, listener, sock = arrival.endpoint, arrival.snapshot, arrival.listener, arrival.sock
+        refusal, counted = arrival.refusal, arrival.counted
         connection: Connection | HandedOver | None = None
         try:
-            limit = snapshot.config.dns.ptr_timeout * self._scale if refusal is None else 0.0
-            reverse = await self._resolver.ptr(str(client), limit) if limit else Reverse()
-            decision = listener.decide(client, reverse.name if reverse.verified else None)
+            decision = listener.decide(arrival.client, reverse.name if reverse.verified else None)
             if decision.behavior is Behavior.TCPREFUSE:
                 self.services.logs.event("icid.refused", group=decision.group, entry=decision.entry)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
                 return
-            if refusal is None and counted is not None and not counted.enter_client(decision.parameters.max_concurrency or 1):
-                refusal = replies.TOO_MANY_FROM_CLIENT
             icid = self._queue.next_icid()
-            peer = Peer(icid=icid, address=client, reverse=reverse, interface_ip=endpoint.address, decision=decision)
+            peer = Peer(icid=icid, address=arrival.client, reverse=reverse, interface_ip=endpoint.address, decision=decision)
+            if counted is not None and not counted.enter_client(peer.ip, decision.parameters.max_concurrency or 1):
+                refusal = replies.TOO_MANY_FROM_CLIENT
             if refusal is None:
                 connection = self.workers.hand_over(snapshot, endpoint, peer, sock, on_end=lambda: self._leave(counted))
             if connection is not None:
@@ -167,12 +178,10 @@ class Receiver:
                 self._enter(connection)
                 return
             connection = served = self._connection(endpoint, snapshot, listener, peer, refusal, counted)
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: served, sock)
+            self._sessions.attach(served, sock)
         finally:
             if connection is None:
-                sock.close()
-                if counted is not None:
-                    counted.leave()
+                arrival.drop()
 
     def _client_problem(self, chain: Sequence[bytes]) -> str | None:
         """Whether a client certificate has been revoked, in the words of outgoing mail."""
@@ -261,28 +270,46 @@ class Receiver:
 class _Counted:
     """A connection as it counts; `leave` may be called twice."""
 
-    def __init__(self, opened: OpenConnections, listener: str, client: IPAddress) -> None:
+    def __init__(self, opened: OpenConnections, listener: str) -> None:
         self._opened = opened
         self._listener = listener
-        self._client = client
+        self._client: str | None = None
         self._in = True
-        self._client_in = False
         opened.enter(listener)
 
-    def enter_client(self, limit: int) -> bool:
+    def enter_client(self, client: str, limit: int) -> bool:
         """False = the client has `limit` connections already."""
-        if self._opened.by_client[self._client] >= limit:
+        if self._opened.by_client[client] >= limit:
             return False
-        self._opened.enter_client(self._client)
-        self._client_in = True
+        self._opened.enter_client(client)
+        self._client = client
         return True
 
     def leave(self) -> None:
         if self._in:
             self._in = False
             self._opened.leave(self._listener)
-            if self._client_in:
+            if self._client is not None:
                 self._opened.leave_client(self._client)
+
+
+@frozen(eq=False)
+class _Arrival:
+    """A connection that was accepted, until it is decided what becomes of it. `refusal`: the reply of a limit; `counted`: else."""
+
+    endpoint: Endpoint
+    snapshot: Surroundings
+    listener: CompiledListener
+    sock: socket.socket
+    client: IPAddress
+    refusal: bytes | None
+    counted: _Counted | None
+
+    def drop(self) -> None:
+        """Nothing becomes of it."""
+        self.sock.close()
+        if self.counted is not None:
+            self.counted.leave()
 
 
 def tls_context_name(listener: CompiledListener, parameters: PolicyParameters) -> str:

@@ -52,13 +52,14 @@ def parent_domains(domain: str) -> list[str]:
 class RecipientAccess:
     """The recipient access table: the first entry that matches decides; without an entry that matches, reject."""
 
-    __slots__ = ("_entries", "_first")
+    __slots__ = ("_entries", "_first", "_subdomains")
 
     def __init__(self, entries: Iterable[RatEntry]) -> None:
         self._entries = tuple(entries)
         self._first: dict[str, int] = {}
         for rank, entry in enumerate(self._entries):
             self._first.setdefault(_literal_text(entry.address.lower()), rank)
+        self._subdomains = any(key.rpartition("@")[2].startswith(".") for key in self._first)
 
     def entry(self, address: str) -> RatEntry | None:
         """The entry that decides about `address` (with a domain); None = none matches."""
@@ -66,7 +67,7 @@ class RecipientAccess:
         local, _, domain = address.lower().rpartition("@")
         domain = _literal_text(domain)
         keys = [f"{local}@{domain}", domain, f"{local}@", "all"]
-        if domain[:1] != "[":
+        if self._subdomains and domain[:1] != "[":
             for parent in parent_domains(domain):
                 keys += (f".{parent}", f"{local}@.{parent}")
         ranks = [rank for key in keys if (rank := first.get(key)) is not None]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +19,9 @@ from appliance_runtime.smtp.access import CompiledListener
 from appliance_runtime.smtp.connection import Connection, ConnectionContext
 from appliance_runtime.smtp.conversation import Conversation
 from appliance_runtime.smtp.surroundings import Peer, Services
+from appliance_runtime.streams import Streams
 from appliance_state.model import Config
 
-READ_SIZE = 128 * 1024
 SILENCE_LIMIT = 300.0
 """seconds without an octet from a client (RFC 5321 4.5.3.2.7)"""
 SILENCE_CHECKS = 10
@@ -36,8 +37,8 @@ class Sessions:
         self.open: set[Connection] = set()
         self._services = services
         self._scale = network_scale
+        self._streams = Streams.running()
         self._signers = ThreadPoolExecutor(SIGNERS, "handshake")
-        self._buffer = memoryview(bytearray(READ_SIZE))
         self._clock_watch: asyncio.Task[None] | None = None
         self._wake_at: datetime | None = None
         self._silence_check: asyncio.TimerHandle | None = None
@@ -54,13 +55,12 @@ class Sessions:
         on_end: Callable[[Connection], None],
         client_problem: Callable[[Sequence[bytes]], str | None] = lambda chain: None,
     ) -> Connection:
-        """A session that waits for its transport. `tls`: what serves STARTTLS; the others: see `ConnectionContext`, `Connection.start`."""
+        """A session that waits for `attach`. `tls`: what serves STARTTLS; the others: see `ConnectionContext`, `Connection.start`."""
         context = ConnectionContext(
             endpoint=endpoint,
             listener=listener,
             tls=tls,
             began=self._services.clock.now(),
-            buffer=self._buffer,
             signers=self._signers,
             network_scale=self._scale,
             on_end=on_end,
@@ -74,6 +74,10 @@ class Sessions:
         self._watch_clock(connection.deadline)
         self._watch_silence()
         return connection
+
+    def attach(self, connection: Connection, sock: socket.socket) -> None:
+        """The session begins, on a socket that is non-blocking."""
+        self._streams.open(sock, connection)
 
     def stop(self) -> None:
         """All sessions have ended."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from appliance_runtime.clock import Clock
 from appliance_runtime.dns.answers import Reverse
 from appliance_runtime.logs.writer import EventLog
 from appliance_runtime.queue.body import Body
-from appliance_runtime.queue.envelope import NewMessage
+from appliance_runtime.queue.envelope import NewMessage, Settle
 from appliance_runtime.smtp.access import CompiledListener, Decision, IPAddress
 from appliance_runtime.smtp.limits import Answer, Client
 from appliance_runtime.smtp.received import ReceivedDates
@@ -53,8 +52,8 @@ class MessageStore(Protocol):
 
     def new_body(self) -> Body: ...
 
-    def submit(self, message: NewMessage) -> asyncio.Future[None]:
-        """Ends when the message is durable. Errors: QueueFull, QueueError."""
+    def submit(self, message: NewMessage, settled: Settle) -> None:
+        """`settled` is called, some time later, when the message is durable, or with QueueFull or QueueError."""
 
 
 class Intake(Protocol):
@@ -67,8 +66,8 @@ class Intake(Protocol):
 
     def new_body(self) -> Body: ...
 
-    def submit(self, message: NewMessage) -> asyncio.Future[None]:
-        """Ends when the message is durable, counted and logged as queued. Errors: QueueFull, QueueError."""
+    def submit(self, message: NewMessage, settled: Settle) -> None:
+        """`settled` is called, some time later, when the message is durable, counted and logged as queued, or with QueueFull or QueueError."""
 
 
 class SharedLimits(Protocol):
@@ -107,13 +106,14 @@ class Services:
 
 @frozen(kw_only=True)
 class Peer:
-    """Who connected, where, and what the host access table says. `interface_ip`: the logical address."""
+    """Who connected, where, and what the host access table says. `interface_ip`: the logical address; `ip`: `address` as text."""
 
     icid: int
     address: IPAddress
     reverse: Reverse
     interface_ip: str
     decision: Decision
+    ip: str = field(init=False, default=Factory(lambda self: str(self.address), takes_self=True))
 
     @property
     def variables(self) -> dict[str, str]:
@@ -123,6 +123,6 @@ class Peer:
             "group": self.decision.group,
             "hostname": name or ("Unknown" if self.reverse.failed else "None"),
             "orgid": "None",
-            "remoteip": str(self.address),
+            "remoteip": self.ip,
             "hatentry": self.decision.entry,
         }

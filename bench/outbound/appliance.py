@@ -141,6 +141,6 @@ async def fill(folder: Path, size: int, messages: int, domains: Sequence[str]) -
             direction="inbound",
             icid=1,
         )
-        pending.append(queue.submit(message))
+        pending.append(queue.accept(message))
     await asyncio.gather(*pending)
     await queue.close()

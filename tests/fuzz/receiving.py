@@ -12,7 +12,6 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from ipaddress import IPv4Address
 from zoneinfo import ZoneInfo
 
 from appliance_runtime.delivery.transaction import dot_stuffed
@@ -34,7 +33,7 @@ TABLE_ENTRIES = (
     "2001:db8::/32\n    CONTINUE\n", "10.2.3.\n    TCPREFUSE (a (b) \\( c)\n", "mail.a.test\n    $B\n", "# note\n", "\n",
 )  # fmt: skip
 DATE = received_date(datetime(2026, 3, 6, 9, 0, tzinfo=UTC), ZoneInfo("UTC"))
-CLIENT = IPv4Address("192.0.2.1")
+CLIENT = "192.0.2.1"
 MASQUERADE = Masquerade(
     [Masquerading(original="@inside.test", new="@mask.test"), Masquerading(original="joe", new="ann@mask.test")],
     frozenset(MasqueradedField),

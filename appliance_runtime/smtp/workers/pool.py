@@ -25,7 +25,7 @@ from appliance_runtime.logs.writer import LineLog
 from appliance_runtime.queue.body import Body
 from appliance_runtime.queue.database import from_microseconds
 from appliance_runtime.queue.envelope import NewMessage
-from appliance_runtime.queue.errors import QueueError, QueueFull
+from appliance_runtime.queue.errors import QueueFull
 from appliance_runtime.services import Endpoint
 from appliance_runtime.smtp.surroundings import Counting, Intake, Peer, SharedLimits, Surroundings
 from appliance_runtime.smtp.workers import process as worker_process
@@ -242,18 +242,13 @@ class ReceivingWorkers:
             direction=direction,
             icid=icid,
         )
-        self._intake.submit(message).add_done_callback(partial(self._stored, worker, mid))
+        self._intake.submit(message, partial(self._stored, worker, mid))
 
-    def _stored(self, worker: RunningWorker, mid: int, outcome: asyncio.Future[None]) -> None:
-        try:
-            outcome.result()
-        except QueueFull:
-            error = FULL
-        except (QueueError, asyncio.CancelledError) as problem:
-            error = str(problem) or "cancelled"
+    def _stored(self, worker: RunningWorker, mid: int, error: Exception | None) -> None:
+        if error is None:
+            worker.say(Stored(mid, ""))
         else:
-            error = ""
-        worker.say(Stored(mid, error))
+            worker.say(Stored(mid, FULL if isinstance(error, QueueFull) else str(error) or "unknown"))
 
     def _take_recipient(self, worker: RunningWorker, _: bytes, question: int, client: list[int], limit: int, period: int) -> None:
         def answer(allowed: bool) -> None:

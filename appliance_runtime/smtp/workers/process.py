@@ -118,7 +118,7 @@ class Worker:
         self._by_icid[carry.icid] = connection
         connection.closed.add_done_callback(lambda _: self._closed(carry.icid))
         sock.setblocking(False)
-        self._run(asyncio.get_running_loop().connect_accepted_socket(lambda: connection, sock))
+        sessions.attach(connection, sock)
 
     def _closed(self, icid: int) -> None:
         del self._by_icid[icid]

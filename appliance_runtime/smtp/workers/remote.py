@@ -18,7 +18,7 @@ from typing import Any
 from appliance_runtime.logs.writer import event_text
 from appliance_runtime.queue.body import Body
 from appliance_runtime.queue.database import to_microseconds
-from appliance_runtime.queue.envelope import NewMessage
+from appliance_runtime.queue.envelope import NewMessage, Settle
 from appliance_runtime.queue.errors import QueueError, QueueFull
 from appliance_runtime.smtp.limits import Answer, Client
 from appliance_runtime.smtp.workers.frames import CHUNK, FULL, Answered, Frames, MoreNumbers, Stored, ToWorker, from_appliance, to_appliance
@@ -189,8 +189,7 @@ class RemoteIntake:
     def __init__(self, channel: Channel) -> None:
         self.spool = Path()
         self._channel = channel
-        self._waiting: dict[int, asyncio.Future[None]] = {}
-        self._loop = asyncio.get_running_loop()
+        self._waiting: dict[int, Settle] = {}
 
     def next_mid(self) -> int:
         return self._channel.next_mid()
@@ -198,7 +197,7 @@ class RemoteIntake:
     def new_body(self) -> Body:
         return Body(self.spool)
 
-    def submit(self, message: NewMessage) -> asyncio.Future[None]:
+    def submit(self, message: NewMessage, settled: Settle) -> None:
         body = message.body
         octets, spool = body.part()
         self._channel.say(
@@ -214,15 +213,14 @@ class RemoteIntake:
             [body.size, body.checksum, body.verbatim, spool, body.error.errno if body.error else 0],
             body=octets,
         )
-        self._waiting[message.mid] = future = self._loop.create_future()
-        return future
+        self._waiting[message.mid] = settled
 
     def settle(self, stored: Stored) -> None:
-        future = self._waiting.pop(stored.mid)
+        settled = self._waiting.pop(stored.mid)
         if not stored.error:
-            future.set_result(None)
+            settled(None)
         else:
-            future.set_exception(QueueFull() if stored.error == FULL else QueueError(stored.error))
+            settled(QueueFull() if stored.error == FULL else QueueError(stored.error))
 
 
 class RemoteLimits:

@@ -163,18 +163,24 @@ async def test_no_room_for_a_large_body(queue: MessageQueue, folder: Path, make_
 
 
 class FailingCommit:
-    """A connection whose next COMMITs fail. `done`: they reach the file all the same."""
+    """A connection whose next transactions fail in their last step. `done`: they reach the file all the same."""
 
     def __init__(self, connection: sqlite3.Connection, failures: list[bool]) -> None:
         self.connection = connection
         self.failures = failures
 
     def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
-        if sql == "COMMIT" and self.failures:
+        return self._execute(sql == "COMMIT", self.connection.execute, sql, *values)
+
+    def executemany(self, sql: str, rows: object) -> sqlite3.Cursor:
+        return self._execute(not self.connection.in_transaction, self.connection.executemany, sql, rows)
+
+    def _execute(self, last: bool, execute: Callable[..., sqlite3.Cursor], sql: str, *values: object) -> sqlite3.Cursor:
+        if last and self.failures:
             if self.failures.pop(0):
-                self.connection.execute("COMMIT")
+                execute(sql, *values)
             raise sqlite3.OperationalError("disk I/O error")
-        return self.connection.execute(sql, *values)  # type: ignore[arg-type]
+        return execute(sql, *values)
 
     def close(self) -> None:
         self.connection.close()
@@ -230,7 +236,7 @@ async def test_nobody_waits_for_a_writer_that_has_died(queue: MessageQueue, cloc
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(queue._database, "transaction", die)
-        waiting = [queue.submit(make_message(queue, clock)) for _ in range(3)]
+        waiting = [asyncio.create_task(queue.accept(make_message(queue, clock))) for _ in range(3)]
         results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
     assert [type(result) for result in results] == [QueueError] * 3
     with pytest.raises(QueueError):

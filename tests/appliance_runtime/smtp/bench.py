@@ -25,7 +25,7 @@ from appliance_runtime.dns.answers import Reverse
 from appliance_runtime.logs.messages import INFO, MESSAGES
 from appliance_runtime.logs.writer import MemoryLogs
 from appliance_runtime.queue.body import Body
-from appliance_runtime.queue.envelope import NewMessage
+from appliance_runtime.queue.envelope import NewMessage, Settle
 from appliance_runtime.queue.errors import QueueError
 from appliance_runtime.services import Accepting, Endpoint
 from appliance_runtime.smtp.access import CompiledListener, compile_listener
@@ -60,7 +60,7 @@ class MemoryQueue:
         self.messages: list[NewMessage] = []
         self.bodies: list[bytes] = []
         self.error: Exception | None = None
-        self.waiting: list[asyncio.Future[None]] = []
+        self.waiting: list[Settle] = []
         self.holding = False
         self.made: list[Body] = []
         self._mids = itertools.count(1)
@@ -77,31 +77,30 @@ class MemoryQueue:
         self.made.append(body)
         return body
 
-    def submit(self, message: NewMessage) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def submit(self, message: NewMessage, settled: Settle) -> None:
+        tell = functools.partial(asyncio.get_running_loop().call_soon, settled)
         if self.error is not None:
-            future.set_exception(self.error)
-            return future
+            tell(self.error)
+            return
         self.messages.append(message)
         if message.body.error is not None:
-            future.set_exception(QueueError(str(message.body.error)))
-            return future
+            tell(QueueError(str(message.body.error)))
+            return
         self.bodies.append(message.body.octets() if message.body.spool is None else message.body.spool.read_bytes())
         message.body.sync()
         if self.holding:
-            self.waiting.append(future)
+            self.waiting.append(settled)
         else:
-            future.set_result(None)
-        return future
+            tell(None)
 
     def hold(self) -> None:
         self.holding = True
 
     def let_go(self) -> None:
         self.holding = False
-        for future in self.waiting:
-            future.set_result(None)
-        self.waiting = []
+        waiting, self.waiting = self.waiting, []
+        for settled in waiting:
+            settled(None)
 
 
 class LevelledLogs(MemoryLogs):

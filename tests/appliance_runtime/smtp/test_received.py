@@ -26,7 +26,7 @@ DATE = "Fri, 06 Mar 2026 09:00:00 +0000"
     ],
 )
 def test_received_field(hello: str, client: str, cipher: tuple[str, str] | None, field: str) -> None:
-    made = received_field(hello=hello, client=client_ip(client), host="h.test", cipher=cipher, date=DATE)
+    made = received_field(hello=hello, client=str(client_ip(client)), host="h.test", cipher=cipher, date=DATE)
     assert made == f"Received: {field}; {DATE}\r\n".encode()
 
 

@@ -1,0 +1,330 @@
+"""TCP streams of SMTP in the event loop, in and out: what is read in one turn is answered at its end, all at once.
+
+Two things make this cheaper than a transport of asyncio. All streams of a loop share one epoll object, which the loop
+watches as one descriptor, so that a turn costs the loop one callback however many peers have spoken. And what is written
+leaves at the end of the turn, one send after the other: a send that has to wake its peer costs two to three times as much as
+one whose peer is awake, and a peer that the first send has woken is awake for those behind it.
+
+A stream calls its `asyncio.Protocol` as asyncio would; `connection_made` comes before `Streams.open` returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary, ref
+
+READ_SIZE = 128 * 1024
+EVENTS = 32
+"""streams that are served in one turn; the others have the next one"""
+HIGH_WATER = 64 * 1024
+"""octets that the peer has not taken, above which the protocol is asked to pause"""
+_CONNECTION_ENDED = select.EPOLLHUP | select.EPOLLERR
+_TO_READ = select.EPOLLIN | _CONNECTION_ENDED
+_TO_WRITE = select.EPOLLOUT | _CONNECTION_ENDED
+
+
+class Streams:
+    """All streams of one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.buffer = memoryview(bytearray(READ_SIZE))
+        self.epoll = select.epoll()
+        self._open: dict[int, Stream] = {}
+        self._written: list[Stream] = []
+        self._ended: list[Stream] = []
+        self._turning = False
+        """the end of the turn will come without being asked for"""
+        loop.add_reader(self.epoll.fileno(), self._turn)
+
+    @classmethod
+    def running(cls) -> Streams:
+        """Those of the running loop."""
+        loop = asyncio.get_running_loop()
+        known = _of_loops.get(loop)
+        streams = known() if known is not None else None
+        if streams is None:
+            streams = cls(loop)
+            _of_loops[loop] = ref(streams)
+        return streams
+
+    def open(self, sock: socket.socket, protocol: asyncio.Protocol) -> Stream:
+        """Take over a connected, non-blocking socket."""
+        stream = Stream(self, sock, protocol)
+        self._open[sock.fileno()] = stream
+        stream.tell(protocol.connection_made, stream)
+        stream.resume_reading()
+        return stream
+
+    def has_written(self, stream: Stream) -> None:
+        """It is to be flushed at the end of the turn."""
+        self._written.append(stream)
+        if not self._turning:
+            self._see_to_end()
+
+    def has_ended(self, stream: Stream) -> None:
+        """Its protocol is to be told at the end of the turn."""
+        self._open.pop(stream.descriptor, None)
+        self._ended.append(stream)
+        if not self._turning:
+            self._see_to_end()
+
+    def _see_to_end(self) -> None:
+        self._turning = True
+        self.loop.call_soon(self._end_turn)
+
+    def _turn(self) -> None:
+        self._turning = True
+        known = self._open
+        try:
+            for descriptor, events in self.epoll.poll(0, EVENTS):
+                # A descriptor that was closed in this turn, and is used again already, is read in vain at worst.
+                stream = known.get(descriptor)
+                if stream is not None:
+                    stream.ready(events)
+        finally:
+            self._end_turn()
+
+    def _end_turn(self) -> None:
+        while self._written or self._ended:
+            written, self._written = self._written, []
+            for stream in written:
+                stream.flush()
+            ended, self._ended = self._ended, []
+            for stream in ended:
+                stream.tell_end()
+        self._turning = False
+
+
+_of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, ref[Streams]] = WeakKeyDictionary()
+"""a loop itself keeps its streams, for as long as it watches them"""
+
+
+class Stream(asyncio.Transport):
+    """One connection. `descriptor`: of its socket."""
+
+    def __init__(self, streams: Streams, sock: socket.socket, protocol: asyncio.Protocol) -> None:
+        super().__init__()
+        self.descriptor = sock.fileno()
+        self._streams = streams
+        self._sock = sock
+        self._protocol = protocol
+        self._interest = 0
+        """what the epoll object watches for"""
+        self._out: list[bytes | bytearray | memoryview] = []
+        self._size = 0
+        """of what is in `_out`"""
+        self._high_water = HIGH_WATER
+        self._paused = False
+        """the protocol has been asked to pause"""
+        self._eof = False
+        """the peer has closed its side, and ours stays open"""
+        self._shutting = False
+        """our side is to be closed behind what was written"""
+        self._closing = False
+        self._over = False
+        """nothing is sent or read any more"""
+        self._linger: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._error: Exception | None = None
+
+    # reading
+
+    def ready(self, events: int) -> None:
+        """What epoll says."""
+        if events & _TO_READ and self._interest & select.EPOLLIN:
+            self._read()
+        if events & _TO_WRITE and self._size:
+            self.flush()
+
+    def _read(self) -> None:
+        buffer = self._streams.buffer
+        try:
+            count = self._sock.recv_into(buffer)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._end(error)
+            return
+        try:
+            if count:
+                self._protocol.data_received(bytes(buffer[:count]))
+            elif self._protocol.eof_received():
+                self._eof = True
+                self._watch(self._interest & ~select.EPOLLIN)
+            else:
+                self.close()
+        except Exception as error:
+            self._failed(error)
+
+    def pause_reading(self) -> None:
+        self._watch(self._interest & ~select.EPOLLIN)
+
+    def resume_reading(self) -> None:
+        if not (self._closing or self._eof):
+            self._watch(self._interest | select.EPOLLIN)
+
+    def is_reading(self) -> bool:
+        return bool(self._interest & select.EPOLLIN)
+
+    def _watch(self, interest: int) -> None:
+        """A stream without interest is not watched: epoll would tell of its end again and again."""
+        before, self._interest = self._interest, interest
+        if self._over or interest == before:
+            return
+        epoll = self._streams.epoll
+        if not interest:
+            epoll.unregister(self.descriptor)
+        elif before:
+            epoll.modify(self.descriptor, interest)
+        else:
+            epoll.register(self.descriptor, interest)
+
+    # writing
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send `data` at the end of this turn. It must not change before."""
+        if self._over or self._closing or self._shutting or not data:
+            return
+        if not self._out:
+            self._streams.has_written(self)
+        self._out.append(data)
+        self._size += len(data)
+        if self._interest & select.EPOLLOUT:
+            self._ask_to_pause()
+
+    def flush(self) -> None:
+        """Send now what the peer takes."""
+        if self._over or not self._size:
+            return
+        try:
+            data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+            sent = self._sock.send(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError as error:
+            self._end(error)
+            return
+        self._size -= sent
+        if not self._size:
+            self._out.clear()
+            if self._closing or self._shutting or self._paused or self._interest & select.EPOLLOUT:
+                self._emptied()
+        else:
+            self._out = [memoryview(data)[sent:]]
+            self._crowded()
+
+    def _emptied(self) -> None:
+        self._watch(self._interest & ~select.EPOLLOUT)
+        if self._closing:
+            self._end(None)
+            return
+        if self._shutting:
+            self._shut()
+        if self._paused:
+            self._paused = False
+            self.tell(self._protocol.resume_writing)
+
+    def _crowded(self) -> None:
+        self._watch(self._interest | select.EPOLLOUT)
+        if self._closing:
+            if self._linger is not None and self._timer is None:
+                self._timer = self._streams.loop.call_later(self._linger, self.abort)
+        else:
+            self._ask_to_pause()
+
+    def _ask_to_pause(self) -> None:
+        if not self._paused and self._size > self._high_water:
+            self._paused = True
+            self.tell(self._protocol.pause_writing)
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """The protocol goes on when everything has been sent."""
+        self._high_water = HIGH_WATER if high is None else high
+
+    def get_write_buffer_size(self) -> int:
+        """Octets that were not sent; also when the connection has ended."""
+        return self._size
+
+    def write_eof(self) -> None:
+        """Close our side, behind what was written."""
+        self._shutting = True
+        if self._size:
+            self.flush()
+        else:
+            self._shut()
+
+    def _shut(self) -> None:
+        self._shutting = False
+        if not self._over:
+            try:
+                self._sock.shutdown(socket.SHUT_WR)
+            except OSError as error:
+                self._end(error)
+
+    # ends
+
+    def close(self, linger: float | None = None) -> None:
+        """Close when the peer has taken what was written, or `linger` seconds have passed."""
+        if self._closing or self._over:
+            return
+        self._closing = True
+        self._linger = linger
+        self._watch(self._interest & ~select.EPOLLIN)
+        if not self._size:
+            self._end(None)
+
+    def abort(self) -> None:
+        """Close now."""
+        self._end(None)
+
+    def is_closing(self) -> bool:
+        return self._closing or self._over
+
+    def tell(self, hear: Callable[..., object], *news: object) -> None:
+        """Call the protocol."""
+        try:
+            hear(*news)
+        except Exception as error:
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        """The protocol has raised something: that ends this stream, and no other."""
+        loop = self._streams.loop
+        loop.call_exception_handler({"message": "a protocol failed", "exception": error, "transport": self, "protocol": self._protocol})
+        self._end(error)
+
+    def _end(self, error: Exception | None) -> None:
+        if not self._over:
+            self._watch(0)
+            self._over = True
+            self._error = error
+            self._streams.has_ended(self)
+
+    def tell_end(self) -> None:
+        """Close the socket and tell the protocol. Once, when the stream has ended."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._out.clear()
+        self._sock.close()
+        self.tell(self._protocol.connection_lost, self._error)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """`socket`, `peername`, `sockname`."""
+        if name == "socket":
+            return self._sock
+        try:
+            return {"peername": self._sock.getpeername, "sockname": self._sock.getsockname}[name]()
+        except (KeyError, OSError):
+            return default
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        assert isinstance(protocol, asyncio.Protocol)
+        self._protocol = protocol
+
+    def get_protocol(self) -> asyncio.Protocol:
+        return self._protocol
