@@ -5,12 +5,13 @@ watches as one descriptor, so that a turn costs the loop one callback however ma
 leaves at the end of the turn, one send after the other: a send that has to wake its peer costs two to three times as much as
 one whose peer is awake, and a peer that the first send has woken is awake for those behind it.
 
-A stream calls its `asyncio.Protocol` as asyncio would; `connection_made` comes before `Streams.open` returns.
+A stream calls its `asyncio.Protocol` as asyncio would; `connection_made` comes before `open` and `connect` return.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 import socket
 from collections.abc import Callable
@@ -55,9 +56,20 @@ class Streams:
     def open(self, sock: socket.socket, protocol: asyncio.Protocol) -> Stream:
         """Take over a connected, non-blocking socket."""
         stream = Stream(self, sock, protocol)
-        self._open[sock.fileno()] = stream
-        stream.tell(protocol.connection_made, stream)
-        stream.resume_reading()
+        self._open[stream.descriptor] = stream
+        stream.begin()
+        return stream
+
+    async def connect(self, sock: socket.socket, address: tuple[str, int], protocol: asyncio.Protocol) -> Stream:
+        """Connect a non-blocking socket and take it over. Errors: OSError; then it is still the caller's."""
+        stream = Stream(self, sock, protocol)
+        self._open[stream.descriptor] = stream
+        try:
+            await stream.connect(address)
+        except BaseException:
+            del self._open[stream.descriptor]
+            raise
+        stream.begin()
         return stream
 
     def has_written(self, stream: Stream) -> None:
@@ -115,6 +127,8 @@ class Stream(asyncio.Transport):
         self._protocol = protocol
         self._interest = 0
         """what the epoll object watches for"""
+        self._connected: asyncio.Future[None] | None = None
+        """until it is connected"""
         self._out: list[bytes | bytearray | memoryview] = []
         self._size = 0
         """of what is in `_out`"""
@@ -132,10 +146,37 @@ class Stream(asyncio.Transport):
         self._timer: asyncio.TimerHandle | None = None
         self._error: Exception | None = None
 
+    # the beginning
+
+    async def connect(self, address: tuple[str, int]) -> None:
+        """Errors: OSError; then nothing has happened."""
+        try:
+            self._sock.connect(address)
+        except (BlockingIOError, InterruptedError):
+            self._connected = self._streams.loop.create_future()
+            self._watch(select.EPOLLOUT)
+            try:
+                await self._connected
+                if error := self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                    raise OSError(error, os.strerror(error)) from None
+            except BaseException:
+                self._watch(0)
+                raise
+            self._connected = None
+
+    def begin(self) -> None:
+        """The socket is connected."""
+        self._watch(select.EPOLLIN)
+        self.tell(self._protocol.connection_made, self)
+
     # reading
 
     def ready(self, events: int) -> None:
         """What epoll says."""
+        if self._connected is not None:
+            if not self._connected.done():
+                self._connected.set_result(None)
+            return
         if events & _TO_READ and self._interest & select.EPOLLIN:
             self._read()
         if events & _TO_WRITE and self._size:
@@ -300,8 +341,7 @@ class Stream(asyncio.Transport):
 
     def _end(self, error: Exception | None) -> None:
         if not self._over:
-            self._watch(0)
-            self._over = True
+            self._over = True  # closing the socket ends the watch
             self._error = error
             self._streams.has_ended(self)
 

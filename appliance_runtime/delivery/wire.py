@@ -386,9 +386,8 @@ class Wire(asyncio.Protocol):
 
 async def connect(address: tuple[str, int], scale: float, source: str | None) -> Wire:
     """Open a connection to a real address. `source`: own address to bind. Errors: Lost with the system's text."""
-    loop = asyncio.get_running_loop()
+    wire = Wire(scale)
     try:
-        # Made here, because asyncio looks up what is an address already.
         connecting = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except OSError as error:  # too many open files
         raise Lost(tls_error_text(error)) from error
@@ -398,12 +397,10 @@ async def connect(address: tuple[str, int], scale: float, source: str | None) ->
         if source:
             connecting.bind((source, 0))
         async with asyncio.timeout(CONNECT * scale):
-            await loop.sock_connect(connecting, address)
+            await Streams.running().connect(connecting, address, wire)
     except BaseException as error:
         connecting.close()
         if isinstance(error, OSError):  # TimeoutError among them
             raise Lost("timeout" if isinstance(error, TimeoutError) and error.errno is None else tls_error_text(error)) from error
         raise
-    wire = Wire(scale)
-    Streams.running().open(connecting, wire)
     return wire

@@ -104,6 +104,54 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
+def unconnected() -> socket.socket:
+    sock = socket.socket()
+    sock.setblocking(False)
+    return sock
+
+
+async def test_connect() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, unconnected() as sock:
+        protocol = Recorder()
+        stream = await Streams.running().connect(sock, listening.getsockname(), protocol)
+        protocol.on_data = stream.write
+        peer, _ = listening.accept()
+        with peer:
+            peer.sendall(b"echo")
+            assert await asyncio.to_thread(peer.recv, 10) == b"echo"
+        await protocol.lost.wait()
+        assert stream is protocol.stream
+        assert sock.fileno() == -1
+
+
+async def test_connect_to_where_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        closed = listening.getsockname()
+    for _ in range(3):  # a descriptor that was watched may be watched again
+        with unconnected() as sock:
+            with pytest.raises(ConnectionRefusedError):
+                await Streams.running().connect(sock, closed, Recorder())
+            assert sock.fileno() >= 0
+
+
+async def test_connect_is_given_up() -> None:
+    # A listen queue that is full answers nobody.
+    with socket.socket() as listening, socket.socket() as first, socket.socket() as second:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for waiting in (first, second):
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        for _ in range(3):
+            with unconnected() as sock:
+                protocol = Recorder()
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.05):
+                        await Streams.running().connect(sock, listening.getsockname(), protocol)
+                assert sock.fileno() >= 0
+                assert protocol.told == []
+
+
 async def test_what_is_written_in_a_turn_leaves_at_its_end_in_one_piece(pair: Make) -> None:
     one = pair()
     for word in (b"one ", bytearray(b"two "), memoryview(b"three"), b""):
