@@ -15,7 +15,6 @@ import os
 import select
 import socket
 from collections.abc import Callable
-from typing import Any
 from weakref import WeakKeyDictionary, ref
 
 READ_SIZE = 128 * 1024
@@ -66,8 +65,9 @@ class Streams:
         self._open[stream.descriptor] = stream
         try:
             await stream.connect(address)
-        except BaseException:
+        except BaseException:  # also when it is given up
             del self._open[stream.descriptor]
+            stream.forget()
             raise
         stream.begin()
         return stream
@@ -149,20 +149,21 @@ class Stream(asyncio.Transport):
     # the beginning
 
     async def connect(self, address: tuple[str, int]) -> None:
-        """Errors: OSError; then nothing has happened."""
+        """Errors: OSError. Without success `forget` is to follow."""
         try:
             self._sock.connect(address)
+            return
         except (BlockingIOError, InterruptedError):
             self._connected = self._streams.loop.create_future()
-            self._watch(select.EPOLLOUT)
-            try:
-                await self._connected
-                if error := self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                    raise OSError(error, os.strerror(error)) from None
-            except BaseException:
-                self._watch(0)
-                raise
-            self._connected = None
+        self._watch(select.EPOLLOUT)
+        await self._connected
+        if error := self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(error, os.strerror(error))
+        self._connected = None
+
+    def forget(self) -> None:
+        """The socket is its owner's again."""
+        self._watch(0)
 
     def begin(self) -> None:
         """The socket is connected."""
@@ -208,9 +209,6 @@ class Stream(asyncio.Transport):
     def resume_reading(self) -> None:
         if not (self._closing or self._eof):
             self._watch(self._interest | select.EPOLLIN)
-
-    def is_reading(self) -> bool:
-        return bool(self._interest & select.EPOLLIN)
 
     def _watch(self, interest: int) -> None:
         """A stream without interest is not watched: epoll would tell of its end again and again."""
@@ -273,8 +271,7 @@ class Stream(asyncio.Transport):
     def _crowded(self) -> None:
         self._watch(self._interest | select.EPOLLOUT)
         if self._closing:
-            if self._linger is not None and self._timer is None:
-                self._timer = self._streams.loop.call_later(self._linger, self.abort)
+            self._limit_linger()
         else:
             self._ask_to_pause()
 
@@ -310,14 +307,22 @@ class Stream(asyncio.Transport):
     # ends
 
     def close(self, linger: float | None = None) -> None:
-        """Close when the peer has taken what was written, or `linger` seconds have passed."""
-        if self._closing or self._over:
+        """Close when the peer has taken what was written, or `linger` seconds have passed; these may also be given later."""
+        if self._over:
             return
         self._closing = True
-        self._linger = linger
         self._watch(self._interest & ~select.EPOLLIN)
+        if linger is not None:
+            self._linger = linger
         if not self._size:
             self._end(None)
+        elif self._interest & select.EPOLLOUT:
+            self._limit_linger()
+
+    def _limit_linger(self) -> None:
+        """The peer has not taken everything at once."""
+        if self._linger is not None and self._timer is None:
+            self._timer = self._streams.loop.call_later(self._linger, self.abort)
 
     def abort(self) -> None:
         """Close now."""
@@ -352,19 +357,3 @@ class Stream(asyncio.Transport):
         self._out.clear()
         self._sock.close()
         self.tell(self._protocol.connection_lost, self._error)
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """`socket`, `peername`, `sockname`."""
-        if name == "socket":
-            return self._sock
-        try:
-            return {"peername": self._sock.getpeername, "sockname": self._sock.getsockname}[name]()
-        except (KeyError, OSError):
-            return default
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        assert isinstance(protocol, asyncio.Protocol)
-        self._protocol = protocol
-
-    def get_protocol(self) -> asyncio.Protocol:
-        return self._protocol

@@ -17,7 +17,7 @@ from appliance_runtime.delivery.connection import NETWORK, Connection
 from appliance_runtime.delivery.limits import Windows
 from appliance_runtime.delivery.results import Delivered
 from appliance_runtime.delivery.transaction import MAX_RECIPIENTS, Outcome, send
-from appliance_runtime.queue.envelope import QueuedMessage, QueuedRecipient
+from appliance_runtime.queue.envelope import QueuedMessage, QueuedRecipient, Settle
 from appliance_runtime.queue.errors import QueueError, UnreadableMessage
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Records:
     _error: Exception | None = None
     _waiting: asyncio.Future[None] | None = None
 
-    def begin(self) -> Callable[[Exception | None], None]:
+    def begin(self) -> Settle:
         """One more; what it returns is to be called at its end."""
         self.count += 1
         return self._end

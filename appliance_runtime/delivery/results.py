@@ -23,7 +23,7 @@ from appliance_runtime.delivery.schedule import effective_profile, exhausted, pa
 from appliance_runtime.logs.escaping import quote
 from appliance_runtime.logs.writer import EventLog
 from appliance_runtime.metrics import Counters
-from appliance_runtime.queue.envelope import NewMessage, QueuedMessage, QueuedRecipient
+from appliance_runtime.queue.envelope import NewMessage, QueuedMessage, QueuedRecipient, Settle
 from appliance_runtime.queue.errors import QueueError, QueueFull
 from appliance_runtime.queue.message_queue import MessageQueue
 from appliance_runtime.snapshot import Snapshot
@@ -70,7 +70,7 @@ class Results:
         self.counters.add("delivered_recips", len(rids))
         self.hosts.counted(message, "delivered_recips", len(rids))
 
-    def complete(self, message: QueuedMessage, rids: Sequence[int], settle: Callable[[Exception | None], None]) -> None:
+    def complete(self, message: QueuedMessage, rids: Sequence[int], settle: Settle) -> None:
         """These recipients need nothing more; `settle` is called when that is durable. Errors: QueueError."""
 
         def stored(error: Exception | None) -> None:

@@ -1,10 +1,10 @@
 """Group commit: one thread makes everything durable that has gathered while the transaction before was written.
 
-The thread gets what was submitted in one piece, and not before it has reported on the piece before: each time that it wants
-to have the interpreter it has to wait for the event loop, and the loop for it. Results are reported in the event loop, one
-call for each piece. A message to be added fails with its transaction and is never retried; its row is removed again in case
-the failed transaction reached the disk after all. A record of what has happened to recipients is kept and repeated until it
-is stored: until then a crash may deliver twice, never lose.
+The thread gets what was submitted in one piece, and, but for records whose time is up, not before it has reported on the piece
+before: each time that it wants to have the interpreter it has to wait for the event loop, and the loop for it. Results are
+reported in the event loop, one call for each piece. A message to be added fails with its transaction and is never retried; its
+row is removed again in case the failed transaction reached the disk after all. A record of what has happened to recipients is
+kept and repeated until it is stored: until then a crash may deliver twice, never lose.
 """
 
 from __future__ import annotations

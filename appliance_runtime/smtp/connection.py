@@ -169,7 +169,7 @@ class Connection(asyncio.Protocol):
         conversation = self.conversation
         engine = conversation.engine
         self._stalled = False
-        while not ((self._overdue or self._retiring) and self._leaving_now):
+        while not self._leaving_now:
             self._send(conversation.run())
             if not conversation.more:
                 break
@@ -187,7 +187,7 @@ class Connection(asyncio.Protocol):
                 self._begin_handshake()
                 if self._half_closed:  # while the message before it was being stored
                     self._handshake_failed("EOF", lost=True)
-        elif (self._overdue or self._retiring) and self._leaving_now:
+        elif self._leaving_now:
             self._say_goodbye()
         elif self._half_closed and not conversation.waiting:
             self.transport.close()
@@ -287,8 +287,7 @@ class Connection(asyncio.Protocol):
     @property
     def _unread(self) -> bool:
         """The client has sent octets that nobody has read."""
-        sock = self.transport.get_extra_info("socket")
-        return sock is not None and any(fcntl.ioctl(sock.fileno(), termios.FIONREAD, bytes(4)))
+        return any(fcntl.ioctl(self.transport.descriptor, termios.FIONREAD, bytes(4)))
 
     def _end(self, *, lost: bool) -> None:
         if not self._over:

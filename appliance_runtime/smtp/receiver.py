@@ -13,6 +13,7 @@ import errno
 import socket
 import struct
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 
 from attrs import define, frozen
 
@@ -146,15 +147,19 @@ class Receiver:
             return
         task = asyncio.get_running_loop().create_task(self._look_up(arrival, limit))
         self._admissions[task] = endpoint
-        task.add_done_callback(lambda done: self._admissions.pop(done, None))
+        task.add_done_callback(partial(self._admitted, arrival))
+
+    def _admitted(self, arrival: _Arrival, admission: asyncio.Task[None]) -> None:
+        self._admissions.pop(admission, None)
+        # It may have ended before it began, so this cannot be its own business.
+        error = None if admission.cancelled() else admission.exception()
+        if admission.cancelled() or error is not None:
+            arrival.drop()
+        if error is not None:
+            raise error
 
     async def _look_up(self, arrival: _Arrival, limit: float) -> None:
-        try:
-            reverse = await self._resolver.ptr(str(arrival.client), limit)
-        except BaseException:
-            arrival.drop()
-            raise
-        self._decide(arrival, reverse)
+        self._decide(arrival, await self._resolver.ptr(str(arrival.client), limit))
 
     def _decide(self, arrival: _Arrival, reverse: Reverse) -> None:
         """What the host access table says, and the session that follows from it."""

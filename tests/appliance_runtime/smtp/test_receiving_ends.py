@@ -13,6 +13,7 @@ from appliance_runtime.clock import settle
 from appliance_runtime.logs.messages import DEBUG
 from appliance_runtime.services import Endpoint
 from appliance_runtime.smtp import receiver as receiver_module
+from appliance_runtime.smtp.connection import LINGER, Connection
 from tests.appliance_runtime.smtp.bench import Bench, private_listener, public_listener
 
 CLOSING = "421 mail3.example.com Service closing transmission channel"
@@ -211,6 +212,36 @@ async def test_a_client_that_reads_no_replies_is_not_read_from(bench: Bench) -> 
     for _ in range(60000):
         assert (await client.reply()).endswith("214 rcpt rset vrfy")
     client.reset()
+
+
+async def test_a_client_that_takes_no_replies_is_not_waited_for(bench: Bench) -> None:
+    await bench.start(public_listener())
+    client = await bench.client()
+    client.reader._transport.pause_reading()  # type: ignore[attr-defined]
+    (connection,) = bench.receiver.connections
+    assert isinstance(connection, Connection)
+    for _ in range(400):
+        client.send(b"HELP\r\n" * 10000)
+        await settle(3)
+    await asyncio.sleep(0.1)
+    assert connection.transport.get_write_buffer_size() > 0
+    connection.cut()
+    await asyncio.wait_for(connection.closed, 3 * LINGER)
+    assert await bench.ended()
+    client.reset()
+
+
+async def test_a_client_whose_admission_ends_before_it_begins(bench: Bench) -> None:
+    await bench.start(public_listener())
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()) as client:
+        accepted, _ = listening.accept()
+        bench.receiver.admit(Endpoint("smtp", "InboundMail", "in", "192.168.2.1", 25), accepted, "127.0.0.1")
+        assert bench.receiver.opened.total == 1
+        await bench.receiver.drain(0)
+        await settle()
+        assert client.recv(1) == b""
+    assert bench.receiver.opened.total == 0
+    assert bench.names.asked == []
 
 
 async def test_nothing_is_sent_to_a_client_that_has_gone(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
