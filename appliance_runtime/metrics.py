@@ -70,11 +70,24 @@ class Rates:
 
 @define
 class _Counter:
-    reset: int = 0
-    uptime: int = 0
     lifetime: int = 0
-    recent: deque[list[int]] = field(factory=deque)
-    """[second, events], oldest first"""
+    before_start: int = 0
+    """of `lifetime`, as the next one"""
+    before_reset: int = 0
+    second: int = 0
+    """the last one in which something was counted"""
+    events: int = 0
+    """in that second"""
+    recent: deque[tuple[int, int]] = field(factory=deque)
+    """(second, events) of the seconds before it, oldest first"""
+
+    @property
+    def reset(self) -> int:
+        return self.lifetime - self.before_reset
+
+    @property
+    def uptime(self) -> int:
+        return self.lifetime - self.before_start
 
 
 class Counters:
@@ -84,6 +97,7 @@ class Counters:
         """`path`: where Reset and Lifetime survive. Errors: OSError. A file that cannot be understood counts as none."""
         self.last_reset: datetime | None = None
         self._clock = clock
+        self._timestamp = clock.timestamp
         self._path = path
         self._counters = {name: _Counter() for name in COUNTERS if name not in SUMS}
         self._gauges = dict.fromkeys(GAUGES, 0)
@@ -93,18 +107,17 @@ class Counters:
 
     def add(self, name: str, count: int = 1) -> None:
         counter = self._counters[name]
-        counter.reset += count
-        counter.uptime += count
         counter.lifetime += count
         self._changed = True
-        second = int(self._clock.timestamp())
+        second = int(self._timestamp())
+        if second == counter.second:
+            counter.events += count
+            return
         recent = counter.recent
-        if recent and recent[-1][0] == second:
-            recent[-1][1] += count
-        else:
-            recent.append([second, count])
-            while recent[0][0] <= second - WINDOWS[-1]:
-                recent.popleft()
+        recent.append((counter.second, counter.events))
+        counter.second, counter.events = second, count
+        while recent and recent[0][0] <= second - WINDOWS[-1]:
+            recent.popleft()
 
     def gauge(self, name: str, delta: int) -> None:
         """Connections opened (+1) or closed (-1)."""
@@ -119,14 +132,15 @@ class Counters:
         return Columns(sum(p.reset for p in parts), sum(p.uptime for p in parts), sum(p.lifetime for p in parts))
 
     def rates(self, name: str) -> Rates:
-        now = int(self._clock.timestamp())
-        recent = [entry for part in _parts(name) for entry in self._counters[part].recent]
+        now = int(self._timestamp())
+        counters = [self._counters[part] for part in _parts(name)]
+        recent = [entry for counter in counters for entry in (*counter.recent, (counter.second, counter.events))]
         return Rates(*(sum(count for second, count in recent if second > now - window) * 3600 // window for window in WINDOWS))
 
     def reset(self) -> None:
         """`resetcounters`: the Reset column begins at 0 again."""
         for counter in self._counters.values():
-            counter.reset = 0
+            counter.before_reset = counter.lifetime
         self.last_reset = self._clock.now()
         self._changed = True
 
@@ -159,7 +173,8 @@ class Counters:
         try:
             stored = json.loads(document)
             for name, counter in self._counters.items():
-                counter.reset, counter.lifetime = map(int, stored["counters"].get(name, (0, 0)))
+                reset, counter.lifetime = map(int, stored["counters"].get(name, (0, 0)))
+                counter.before_start, counter.before_reset = counter.lifetime, counter.lifetime - reset
             self.last_reset = datetime.fromisoformat(stored["last_reset"]) if stored["last_reset"] else None
         except (ValueError, KeyError, TypeError, AttributeError):
             self._counters = {name: _Counter() for name in self._counters}

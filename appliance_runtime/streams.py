@@ -22,9 +22,10 @@ EVENTS = 32
 """streams that are served in one turn; the others have the next one"""
 HIGH_WATER = 64 * 1024
 """octets that the peer has not taken, above which the protocol is asked to pause"""
+_IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 _CONNECTION_ENDED = select.EPOLLHUP | select.EPOLLERR
-_TO_READ = select.EPOLLIN | _CONNECTION_ENDED
-_TO_WRITE = select.EPOLLOUT | _CONNECTION_ENDED
+_TO_READ = _IN | _CONNECTION_ENDED
+_TO_WRITE = _OUT | _CONNECTION_ENDED
 
 
 class Streams:
@@ -126,17 +127,22 @@ class Stream(asyncio.Transport):
         self._sock = sock
         self._protocol = protocol
         self._interest = 0
+        """what is to be heard of"""
+        self._watched = 0
         """what the epoll object watches for"""
         self._connected: asyncio.Future[None] | None = None
         """until it is connected"""
-        self._out: list[bytes | bytearray | memoryview] = []
-        self._size = 0
-        """of what is in `_out`"""
+        self._out: bytes | bytearray | memoryview = b""
+        """what was written and not sent"""
         self._high_water = HIGH_WATER
         self._paused = False
         """the protocol has been asked to pause"""
         self._eof = False
         """the peer has closed its side, and ours stays open"""
+        self._waiting = False
+        """for the peer to take what was written"""
+        self._silent = False
+        """nothing more is to be written: our side is closed, or is about to be"""
         self._shutting = False
         """our side is to be closed behind what was written"""
         self._closing = False
@@ -155,7 +161,7 @@ class Stream(asyncio.Transport):
             return
         except (BlockingIOError, InterruptedError):
             self._connected = self._streams.loop.create_future()
-        self._watch(select.EPOLLOUT)
+        self._watch(_OUT)
         await self._connected
         if error := self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             raise OSError(error, os.strerror(error))
@@ -167,24 +173,26 @@ class Stream(asyncio.Transport):
 
     def begin(self) -> None:
         """The socket is connected."""
-        self._watch(select.EPOLLIN)
+        self._watch(_IN)
         self.tell(self._protocol.connection_made, self)
 
     # reading
 
     def ready(self, events: int) -> None:
         """What epoll says."""
+        if events == _IN and self._interest & _IN:  # nearly always
+            self._read(self._streams.buffer)
+            return
         if self._connected is not None:
             if not self._connected.done():
                 self._connected.set_result(None)
             return
-        if events & _TO_READ and self._interest & select.EPOLLIN:
-            self._read()
-        if events & _TO_WRITE and self._size:
+        if events & _TO_READ and self._interest & _IN:
+            self._read(self._streams.buffer)
+        if self._waiting and events & _TO_WRITE:
             self.flush()
 
-    def _read(self) -> None:
-        buffer = self._streams.buffer
+    def _read(self, buffer: memoryview) -> None:
         try:
             count = self._sock.recv_into(buffer)
         except (BlockingIOError, InterruptedError):
@@ -197,24 +205,26 @@ class Stream(asyncio.Transport):
                 self._protocol.data_received(bytes(buffer[:count]))
             elif self._protocol.eof_received():
                 self._eof = True
-                self._watch(self._interest & ~select.EPOLLIN)
+                self._watch(self._interest & ~_IN)
             else:
                 self.close()
         except Exception as error:
             self._failed(error)
 
     def pause_reading(self) -> None:
-        self._watch(self._interest & ~select.EPOLLIN)
+        self._watch(self._interest & ~_IN)
 
     def resume_reading(self) -> None:
         if not (self._closing or self._eof):
-            self._watch(self._interest | select.EPOLLIN)
+            self._watch(self._interest | _IN)
 
     def _watch(self, interest: int) -> None:
         """A stream without interest is not watched: epoll would tell of its end again and again."""
-        before, self._interest = self._interest, interest
+        self._interest = interest
+        before = self._watched
         if self._over or interest == before:
             return
+        self._watched = interest
         epoll = self._streams.epoll
         if not interest:
             epoll.unregister(self.descriptor)
@@ -227,41 +237,42 @@ class Stream(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send `data` at the end of this turn. It must not change before."""
-        if self._over or self._closing or self._shutting or not data:
+        if self._silent or not data:
             return
-        if not self._out:
+        if self._out:
+            self._out = b"".join((self._out, data))
+        else:
+            self._out = data
             self._streams.has_written(self)
-        self._out.append(data)
-        self._size += len(data)
-        if self._interest & select.EPOLLOUT:
+        if self._waiting:
             self._ask_to_pause()
 
     def flush(self) -> None:
         """Send now what the peer takes."""
-        if self._over or not self._size:
+        data = self._out
+        if self._over or not data:
             return
         try:
-            data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
             sent = self._sock.send(data)
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError as error:
             self._end(error)
             return
-        self._size -= sent
-        if not self._size:
-            self._out.clear()
-            if self._closing or self._shutting or self._paused or self._interest & select.EPOLLOUT:
+        if sent == len(data):
+            self._out = b""
+            if self._silent or self._waiting:
                 self._emptied()
         else:
-            self._out = [memoryview(data)[sent:]]
+            self._out = memoryview(data)[sent:]
             self._crowded()
 
     def _emptied(self) -> None:
-        self._watch(self._interest & ~select.EPOLLOUT)
         if self._closing:
             self._end(None)
             return
+        self._waiting = False
+        self._watch(self._interest & ~_OUT)
         if self._shutting:
             self._shut()
         if self._paused:
@@ -269,14 +280,15 @@ class Stream(asyncio.Transport):
             self.tell(self._protocol.resume_writing)
 
     def _crowded(self) -> None:
-        self._watch(self._interest | select.EPOLLOUT)
+        self._waiting = True
+        self._watch(self._interest | _OUT)
         if self._closing:
             self._limit_linger()
         else:
             self._ask_to_pause()
 
     def _ask_to_pause(self) -> None:
-        if not self._paused and self._size > self._high_water:
+        if not self._paused and len(self._out) > self._high_water:
             self._paused = True
             self.tell(self._protocol.pause_writing)
 
@@ -286,12 +298,12 @@ class Stream(asyncio.Transport):
 
     def get_write_buffer_size(self) -> int:
         """Octets that were not sent; also when the connection has ended."""
-        return self._size
+        return len(self._out)
 
     def write_eof(self) -> None:
         """Close our side, behind what was written."""
-        self._shutting = True
-        if self._size:
+        self._shutting = self._silent = True
+        if self._out:
             self.flush()
         else:
             self._shut()
@@ -310,13 +322,14 @@ class Stream(asyncio.Transport):
         """Close when the peer has taken what was written, or `linger` seconds have passed; these may also be given later."""
         if self._over:
             return
-        self._closing = True
-        self._watch(self._interest & ~select.EPOLLIN)
+        self._closing = self._silent = True
+        self._interest &= ~_IN  # epoll need not know unless the peer does not take everything at once
         if linger is not None:
             self._linger = linger
-        if not self._size:
+        if not self._out:
             self._end(None)
-        elif self._interest & select.EPOLLOUT:
+        elif self._waiting:
+            self._watch(self._interest)
             self._limit_linger()
 
     def _limit_linger(self) -> None:
@@ -346,7 +359,7 @@ class Stream(asyncio.Transport):
 
     def _end(self, error: Exception | None) -> None:
         if not self._over:
-            self._over = True  # closing the socket ends the watch
+            self._over = self._silent = True  # closing the socket ends the watch
             self._error = error
             self._streams.has_ended(self)
 
@@ -354,6 +367,5 @@ class Stream(asyncio.Transport):
         """Close the socket and tell the protocol. Once, when the stream has ended."""
         if self._timer is not None:
             self._timer.cancel()
-        self._out.clear()
         self._sock.close()
         self.tell(self._protocol.connection_lost, self._error)

@@ -115,6 +115,8 @@ class DestinationDelivery:
         most = (settings.max_host_concurrency or UNLIMITED) if settings.limit_type is LimitType.HOST else UNLIMITED
         # A connection that carries one message has room for no other: nothing to ask then.
         while len(self.tasks) < most and not (limit > 1 and any(worker.room > 0 for worker in self._workers)):
+            if not self.agent.queue.is_due(self.domain):
+                return
             worker = Worker(self, limit)
             if not worker.batch:
                 return
@@ -195,7 +197,10 @@ class DestinationDelivery:
 
     def lease(self, worker: Worker, limit: int, until: datetime | None = None) -> Batch:
         """What is due, by `until` if given, else now."""
-        return self.agent.queue.due(self.domain, until or self.agent.clock.now(), limit, worker)
+        queue = self.agent.queue
+        if until is None and not queue.is_due(self.domain):
+            return []
+        return queue.due(self.domain, until or self.agent.clock.now(), limit, worker)
 
     def release(self, batch: Batch) -> None:
         """Leave messages to others."""

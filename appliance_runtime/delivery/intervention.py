@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from appliance_runtime.delivery.failures import Failure
 from appliance_runtime.queue.envelope import QueuedMessage, QueuedRecipient
@@ -77,7 +77,7 @@ async def bounce(agent: DeliveryAgent, selection: Selection) -> int:
         for recipient in message.recipients:
             by_domain[domains.get(recipient.rid, "")].append(recipient)
         for domain, recipients in by_domain.items():
-            part = evolve(message, recipients=tuple(recipients))
+            part = message._replace(recipients=tuple(recipients))
             await agent.results.given_up(part, BY_OPERATOR, effective_destination(domain, destinations))
 
     return await _each(agent, selection, give_up)

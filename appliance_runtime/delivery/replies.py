@@ -7,8 +7,7 @@ none of a reply, more than 100 lines, or 64 KiB end everything: what comes behin
 from __future__ import annotations
 
 import re
-
-from attrs import frozen
+from typing import NamedTuple
 
 from appliance_runtime.logs.escaping import escape
 
@@ -18,14 +17,15 @@ TOO_LONG = "reply too long"
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 _SIMPLE = re.compile(rb"([2-5][0-9][0-9]) ([^\r\n]{0,1000})\r\n")
 """one line, as almost every reply to a command is"""
+_SEVERAL = re.compile(rb"(?:[2-5][0-9][0-9]-[^\r\n]{0,1000}\r\n){1,20}([2-5][0-9][0-9]) [^\r\n]{0,1000}\r\n")
+"""as almost every reply to EHLO"""
 
 
 class NoReply(Exception):
     """What has come is no reply. The text is that of `details:` in the log."""
 
 
-@frozen
-class Reply:
+class Reply(NamedTuple):
     """A reply; `lines` are without code."""
 
     code: int
@@ -42,9 +42,15 @@ class Reply:
 
 
 def simple(octets: bytes) -> Reply | None:
-    """A reply of one line that has come as a whole; None = it is another one, or not all of it."""
+    """A reply that has come as a whole, all of its lines as one expects them; None = it is another one, or not all of it."""
     match = _SIMPLE.fullmatch(octets)
-    return Reply(int(match[1]), (match[2].decode("utf-8", "surrogateescape"),)) if match else None
+    if match is not None:
+        return Reply(int(match[1]), (match[2].decode("utf-8", "surrogateescape"),))
+    match = _SEVERAL.fullmatch(octets)
+    if match is None:
+        return None
+    lines = octets.decode("utf-8", "surrogateescape").split("\r\n")
+    return Reply(int(match[1]), tuple([line[4:] for line in lines[:-1]]))
 
 
 class ReplyReader:
@@ -54,14 +60,12 @@ class ReplyReader:
         self._buffer = bytearray()
         self._lines: list[str] = []
         self._octets = 0
-
-    @property
-    def pending(self) -> bool:
-        """Something has come that was not taken as a reply."""
-        return bool(self._buffer or self._lines)
+        self.pending = False
+        """something has come that was not taken as a reply"""
 
     def feed(self, octets: bytes) -> None:
         self._buffer += octets
+        self.pending = True
 
     @property
     def flooded(self) -> bool:
@@ -85,6 +89,7 @@ class ReplyReader:
                 reply = Reply(int(match[1]), tuple(self._lines))
                 self._lines = []
                 self._octets = 0
+                self.pending = bool(buffer)
                 return reply
         if self._octets + len(buffer) > MAX_OCTETS:
             raise NoReply(TOO_LONG)

@@ -16,6 +16,7 @@ from appliance_runtime.delivery.connection import Connection
 from appliance_runtime.delivery.failures import Failure
 from appliance_runtime.delivery.replies import Reply
 from appliance_runtime.delivery.wire import Lost, Step
+from appliance_runtime.queue.body import has_pairs_only
 from appliance_runtime.queue.envelope import QueuedRecipient
 
 MAX_RECIPIENTS = 100
@@ -140,8 +141,7 @@ def _parameters(connection: Connection, body: bytes) -> str:
 
 def dot_stuffed(body: bytes) -> bytes:
     """As it goes over the wire, final dot included."""
-    ends = body.count(b"\r\n")
-    if body.count(b"\n") != ends or body.count(b"\r") != ends:
+    if not has_pairs_only(body):
         body = _BARE.sub(b"\r\n", body)
     if body and not body.endswith(b"\r\n"):
         body += b"\r\n"

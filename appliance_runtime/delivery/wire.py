@@ -15,6 +15,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Generator
+from time import monotonic
 from typing import Any, TypeVar, cast
 
 from appliance_runtime.delivery.replies import TOO_LONG, NoReply, Reply, ReplyReader, simple
@@ -50,17 +51,19 @@ class Wire(asyncio.Protocol):
         self._replies = ReplyReader()
         self._waiting: asyncio.Future[Reply] | None = None
         self._drained: asyncio.Future[None] | None = None
-        self._dialogue: Generator[Step, Reply, Any] | None = None
+        self._dialogue: Generator[Step, Any, Any] | None = None
         self._result: asyncio.Future[Any]
         self._limit = 0.0
         self._unsent = memoryview(b"")
         self._handshake: asyncio.Future[None] | None = None
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._expires = 0.0
+        """when the timer rings"""
         self._loop = asyncio.get_running_loop()
         self._tls: ssl.SSLObject | None = None
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
+        self._incoming: ssl.MemoryBIO
+        self._outgoing: ssl.MemoryBIO
 
     # -- asked by the owner --------------------------------------------------------------------------------------------
 
@@ -147,6 +150,7 @@ class Wire(asyncio.Protocol):
         """The handshake. `name`: for SNI. Errors: Lost with the text of OpenSSL or of the socket."""
         if self.lost is not None:
             raise self.lost
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         try:
             session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
         except ValueError:  # no name that may stand there
@@ -229,7 +233,7 @@ class Wire(asyncio.Protocol):
         assert self._dialogue is not None
         try:
             # A generator that has just begun takes nothing but None.
-            octets, self._limit = self._dialogue.throw(lost) if lost else self._dialogue.send(cast(Reply, reply))
+            octets, self._limit = self._dialogue.send(reply) if lost is None else self._dialogue.throw(lost)
         except StopIteration as end:
             self._dialogue = None
             if not self._result.done():
@@ -244,9 +248,11 @@ class Wire(asyncio.Protocol):
             elif self.lost is not None:
                 self._go_on(None, self.lost)
             elif len(octets) <= BLOCK_OCTETS and self._drained is None:
-                with contextlib.suppress(Lost):  # which the dialogue knows already
+                try:
                     self.write(octets)
-                    self._arm(self._limit)
+                except Lost:  # which the dialogue knows already
+                    return
+                self._arm(self._limit)
             else:
                 self._unsent = memoryview(octets)
                 self._pump()
@@ -318,7 +324,9 @@ class Wire(asyncio.Protocol):
             self._transport.write(self._outgoing.read())
 
     def _take(self, data: bytes) -> None:
-        waiting = self._waiting if self._waiting is not None and not self._waiting.done() else None
+        waiting = self._waiting
+        if waiting is not None and waiting.done():
+            waiting = None
         expected = waiting is not None or (self._dialogue is not None and not self.sending)
         if expected and not self._replies.pending and (reply := simple(data)) is not None:
             self._deliver(waiting, reply)
@@ -349,19 +357,23 @@ class Wire(asyncio.Protocol):
 
     def _arm(self, limit: float) -> None:
         """Whoever waits now waits at most `limit`. The timer is only moved when it would come too late."""
-        self._deadline = self._loop.time() + limit * self._scale
-        if self._timer is None or self._timer.when() > self._deadline:
+        deadline = self._deadline = monotonic() + limit * self._scale
+        if self._timer is None or self._expires > deadline:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = self._loop.call_at(self._deadline, self._expire)
+            self._set_timer(deadline)
+
+    def _set_timer(self, deadline: float) -> None:
+        self._expires = deadline
+        self._timer = self._loop.call_at(deadline, self._expire)
 
     def _expire(self) -> None:
         self._timer = None
         waiters = (self._waiting, self._drained, self._handshake)
         if self._dialogue is None and not any(waiter is not None and not waiter.done() for waiter in waiters):
             return
-        if self._loop.time() < self._deadline:
-            self._timer = self._loop.call_at(self._deadline, self._expire)
+        if monotonic() < self._deadline:
+            self._set_timer(self._deadline)
         else:
             self._end(Lost("timeout"))
 

@@ -11,8 +11,6 @@ from contextlib import aclosing, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from attrs import evolve
-
 from appliance_runtime.delivery.attempt import Attempt, Trouble
 from appliance_runtime.delivery.carrying import UNRECORDED, Records, carry
 from appliance_runtime.delivery.connection import Connection, Unusable
@@ -218,7 +216,7 @@ class Worker:
                 )  # fmt: skip
                 self.message = None
                 self._carried = connection.sent
-                self.batch[:1] = [evolve(message, recipients=tuple(left))] if left else []
+                self.batch[:1] = [message._replace(recipients=tuple(left))] if left else []
                 await records.limit(UNRECORDED)
                 if left and connection.wire.lost is not None:
                     failure = Failure.own("4.4.0", str(connection.wire.lost), remote=connection.target.address)

@@ -37,8 +37,12 @@ def quote(value: str | bytes) -> str:
 
 def field_text(value: object) -> str:
     """A field of an event as it stands in its line. Lists: `[0, 1]`, `['5.1.1 no such user']`."""
+    if isinstance(value, int):
+        return str(value)
     if isinstance(value, str | bytes):
         return escape(value)
     if isinstance(value, list | tuple):
+        if {*map(type, value)} == {int}:
+            return str([*value])
         return f"[{', '.join(quote(item) if isinstance(item, str | bytes) else field_text(item) for item in value)}]"
     return escape(str(value))

@@ -28,7 +28,8 @@ class BodyCache:
 
     def put(self, mid: int, body: bytes, *, verbatim: bool = False) -> None:
         """`verbatim`: see `Body`."""
-        self.drop(mid)
+        if mid in self._bodies:
+            self.drop(mid)
         self._bodies[mid] = body
         if verbatim:
             self._verbatim.add(mid)

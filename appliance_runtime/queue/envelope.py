@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime
-
-from attrs import frozen
+from json.encoder import encode_basestring_ascii as _quoted
+from typing import NamedTuple
 
 from appliance_runtime.queue.body import Body
 from appliance_runtime.queue.segments import Place
@@ -19,11 +19,15 @@ from appliance_runtime.queue.segments import Place
 Settle = Callable[[Exception | None], None]
 """told that something is durable, or why it is not (QueueFull, QueueError)"""
 
-_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+_STORED = (
+    '{"mid":%d,"sender":%s,"recipients":[%s],"received":"%s","listener":%s,"bounce_profile":%s,"direction":%s,'
+    '"icid":%d,"size":%d,"checksum":%d,"spool":%s,"place":%s,"pause":%d}'
+)
+
+# What is made for every message is a named tuple, which takes a third of the time of a frozen class.
 
 
-@frozen(kw_only=True)
-class NewMessage:
+class NewMessage(NamedTuple):
     """A message to be stored. The queue owns `body` from `accept` on, whatever the outcome."""
 
     mid: int
@@ -41,8 +45,7 @@ class NewMessage:
     icid: int
 
 
-@frozen(kw_only=True)
-class QueuedRecipient:
+class QueuedRecipient(NamedTuple):
     rid: int
     address: str
     attempts: int
@@ -53,8 +56,7 @@ class QueuedRecipient:
     last_warning: datetime | None = None
 
 
-@frozen(kw_only=True)
-class QueuedMessage:
+class QueuedMessage(NamedTuple):
     """A message with those of its recipients that are meant: the due ones of one domain, or all in a listing."""
 
     mid: int
@@ -66,8 +68,7 @@ class QueuedMessage:
     recipients: tuple[QueuedRecipient, ...]
 
 
-@frozen(kw_only=True)
-class Envelope:
+class Envelope(NamedTuple):
     """A message without its body, as it is stored."""
 
     mid: int
@@ -107,23 +108,24 @@ class Envelope:
         )
 
     def octets(self) -> bytes:
-        # Written out, because this is done for every message and `asdict` costs as much as all the rest of storing one.
-        return _ENCODE(
-            {
-                "mid": self.mid,
-                "sender": self.sender,
-                "recipients": self.recipients,
-                "received": self.received.isoformat(),
-                "listener": self.listener,
-                "bounce_profile": self.bounce_profile,
-                "direction": self.direction,
-                "icid": self.icid,
-                "size": self.size,
-                "checksum": self.checksum,
-                "spool": self.spool,
-                "place": (self.place.segment, self.place.offset) if self.place else None,
-                "pause": self.pause,
-            }
+        # Written out, because this is done for every message, and setting up an encoder costs several times as much.
+        return (
+            _STORED
+            % (
+                self.mid,
+                _quoted(self.sender),
+                ",".join(map(_quoted, self.recipients)),
+                self.received.isoformat(),
+                "null" if self.listener is None else _quoted(self.listener),
+                _quoted(self.bounce_profile),
+                _quoted(self.direction),
+                self.icid,
+                self.size,
+                self.checksum,
+                "null" if self.spool is None else _quoted(self.spool),
+                "null" if self.place is None else f"[{_quoted(self.place.segment)},{self.place.offset}]",
+                self.pause,
+            )
         ).encode("ascii")
 
     @classmethod

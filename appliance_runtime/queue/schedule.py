@@ -154,7 +154,6 @@ class Schedule:
                 domain = self._domains[parcel.domain] = _Domain()
             for recipient in parcel.recipients.values():
                 self._count(domain, recipient, 1)
-        for parcel in message.parcels.values():
             self._enqueue(parcel, now)
 
     def suspend(self, name: str, now: datetime, limit: int) -> list[int]:
@@ -310,6 +309,10 @@ class Schedule:
             else:
                 heads.append((head, name))
         return [name for _, name in sorted(heads)]
+
+    def is_due(self, name: str) -> bool:
+        """Whether `lease` may have something for the domain; else `wake` tells when it has. Costs next to nothing."""
+        return name in self._due
 
     def wake(self, now: datetime) -> list[str]:
         """Domains that have become due since the last call."""

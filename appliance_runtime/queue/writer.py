@@ -83,7 +83,7 @@ class Writer:
 
     def submit(self, change: Change, *, patient: bool = False) -> None:
         """`patient`: it need not be soon. Errors: QueueError when the writer has ended."""
-        if self._stopped or not self._thread.is_alive():
+        if self._stopped:
             raise QueueError("the queue is closed")
         self._submitted.append(change)
         if patient:

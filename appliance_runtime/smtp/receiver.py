@@ -14,8 +14,9 @@ import socket
 import struct
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
+from typing import NamedTuple
 
-from attrs import define, frozen
+from attrs import define
 
 from appliance_runtime.clock import Clock
 from appliance_runtime.dns.answers import Reverse
@@ -43,6 +44,7 @@ GONE_LISTENER = 30.0
 OUT_OF_DESCRIPTORS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 RETRY_ACCEPT = 1.0
 
+_NO_NAME = Reverse()
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -143,7 +145,7 @@ class Receiver:
         arrival = _Arrival(endpoint, snapshot, listener, sock, client_ip(address), refusal, counted)
         limit = snapshot.config.dns.ptr_timeout * self._scale
         if refusal is not None or not limit:
-            self._decide(arrival, Reverse())
+            self._decide(arrival, _NO_NAME)
             return
         task = asyncio.get_running_loop().create_task(self._look_up(arrival, limit))
         self._admissions[task] = endpoint
@@ -163,17 +165,16 @@ class Receiver:
 
     def _decide(self, arrival: _Arrival, reverse: Reverse) -> None:
         """What the host access table says, and the session that follows from it."""
-        endpoint, snapshot, listener, sock = arrival.endpoint, arrival.snapshot, arrival.listener, arrival.sock
-        refusal, counted = arrival.refusal, arrival.counted
+        endpoint, snapshot, listener, sock, client, refusal, counted = arrival
         connection: Connection | HandedOver | None = None
         try:
-            decision = listener.decide(arrival.client, reverse.name if reverse.verified else None)
+            decision = listener.decide(client, reverse.name if reverse.verified else None)
             if decision.behavior is Behavior.TCPREFUSE:
                 self.services.logs.event("icid.refused", group=decision.group, entry=decision.entry)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
                 return
             icid = self._queue.next_icid()
-            peer = Peer(icid=icid, address=arrival.client, reverse=reverse, interface_ip=endpoint.address, decision=decision)
+            peer = Peer(icid=icid, address=client, reverse=reverse, interface_ip=endpoint.address, decision=decision)
             if counted is not None and not counted.enter_client(peer.ip, decision.parameters.max_concurrency or 1):
                 refusal = replies.TOO_MANY_FROM_CLIENT
             if refusal is None:
@@ -298,8 +299,7 @@ class _Counted:
                 self._opened.leave_client(self._client)
 
 
-@frozen(eq=False)
-class _Arrival:
+class _Arrival(NamedTuple):
     """A connection that was accepted, until it is decided what becomes of it. `refusal`: the reply of a limit; `counted`: else."""
 
     endpoint: Endpoint

@@ -63,15 +63,14 @@ class RecipientAccess:
 
     def entry(self, address: str) -> RatEntry | None:
         """The entry that decides about `address` (with a domain); None = none matches."""
-        first = self._first
+        first, none = self._first.get, len(self._entries)
         local, _, domain = address.lower().rpartition("@")
         domain = _literal_text(domain)
-        keys = [f"{local}@{domain}", domain, f"{local}@", "all"]
+        rank = min(first(f"{local}@{domain}", none), first(domain, none), first(f"{local}@", none), first("all", none))
         if self._subdomains and domain[:1] != "[":
             for parent in parent_domains(domain):
-                keys += (f".{parent}", f"{local}@.{parent}")
-        ranks = [rank for key in keys if (rank := first.get(key)) is not None]
-        return self._entries[min(ranks)] if ranks else None
+                rank = min(rank, first(f".{parent}", none), first(f"{local}@.{parent}", none))
+        return self._entries[rank] if rank < none else None
 
 
 REJECTED = RatEntry(address="ALL", access=Access.REJECT)

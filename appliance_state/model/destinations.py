@@ -27,7 +27,7 @@ class TlsSupport(Choice):
     @property
     def level(self) -> int:
         """1 to 6, the number in the CLI's list."""
-        return list(TlsSupport).index(self) + 1
+        return _LEVELS[self]
 
     @property
     def required(self) -> bool:
@@ -38,6 +38,9 @@ class TlsSupport(Choice):
     def verifies(self) -> bool:
         """The peer's certificate is verified (levels 4, 5, 6)."""
         return self.level >= 4
+
+
+_LEVELS = {support: level for level, support in enumerate(TlsSupport, 1)}
 
 
 class DaneSupport(Choice):

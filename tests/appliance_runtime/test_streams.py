@@ -237,6 +237,30 @@ async def test_close_waits_until_the_peer_has_taken_everything(pair: Make) -> No
     assert one.stream.get_write_buffer_size() == 0
 
 
+async def test_nothing_is_heard_after_close(pair: Make) -> None:
+    one = pair()
+    one.peer.sendall(b"too late")
+    one.stream.write(b"goodbye")
+    one.stream.close()  # before the loop has looked at the socket
+    assert await one.read(7) == b"goodbye"
+    await one.protocol.lost.wait()
+    assert (one.protocol.data, one.protocol.told) == (b"", ["lost"])
+
+
+async def test_nothing_is_heard_while_a_closed_stream_lingers(pair: Make) -> None:
+    one = pair()
+    one.stream.write(LARGE)
+    one.stream.close()
+    await asyncio.sleep(0.05)
+    assert one.stream.get_write_buffer_size() > 0
+    one.peer.sendall(b"too late")
+    await asyncio.sleep(0.05)
+    assert Streams.running().epoll.poll(0) == [], "the loop is not woken for what nobody wants to hear of"
+    one.stream.abort()
+    await one.protocol.lost.wait()
+    assert (one.protocol.data, one.protocol.told) == (b"", ["lost"])
+
+
 async def test_close_waits_no_longer_than_it_may(pair: Make) -> None:
     one = pair()
     one.stream.write(LARGE)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance_runtime.logs.escaping import escape, field_text, quote
+from appliance_runtime.logs.writer import event_text
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,20 @@ def test_quote_is_what_python_writes(value: str) -> None:
 )
 def test_field_text(value: object, text: str) -> None:
     assert field_text(value) == text
+
+
+VALUES = st.one_of(
+    st.text(max_size=20),
+    st.binary(max_size=20),
+    st.integers(),
+    st.booleans(),
+    st.none(),
+    st.lists(st.one_of(st.integers(), st.text(max_size=5), st.binary(max_size=5), st.booleans()), max_size=4),
+    st.sampled_from(["x" * 1025, "y" * 600, "\udce9", "\r\n", "%s", "{mid}", [*range(1000)], ["z" * 2000], (0, 1)]),
+)
+
+
+@given(VALUES, VALUES, VALUES)
+def test_each_field_of_a_line_is_escaped_and_cut_by_itself(mid: object, rids: object, response: object) -> None:
+    line = event_text("mid.response", {"mid": mid, "rids": rids, "response": response, "unused": b"\0"})
+    assert line == f"MID {field_text(mid)} RID {field_text(rids)} Response '{field_text(response)}'"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
-import attrs
+import pytest
 
 from appliance_runtime.queue.envelope import Envelope
 from appliance_runtime.queue.segments import Place
@@ -27,12 +28,21 @@ FULL = Envelope(
 
 
 def test_every_field_comes_back() -> None:
-    fields = attrs.fields_dict(Envelope)
-    unset = [name for name, field in fields.items() if getattr(FULL, name) in (None, field.default)]
+    defaults = Envelope._field_defaults
+    unset = [name for name, value in FULL._asdict().items() if value in (None, defaults.get(name))]
     assert unset == []  # a new field is to be set above
     assert Envelope.from_octets(FULL.octets()) == FULL
 
 
 def test_a_message_that_was_made_here_has_no_listener() -> None:
-    own = attrs.evolve(FULL, listener=None, spool=None, place=None)
+    own = FULL._replace(listener=None, spool=None, place=None)
     assert Envelope.from_octets(own.octets()) == own
+
+
+@pytest.mark.parametrize("text", ["", 'a"b\\c', "\r\n\0\x7f", "%s %(mid)d {}", "\udc80\udcff", "\u00e9\u65e5\U0001f600"])
+def test_it_is_json_in_ascii_whatever_the_texts_are(text: str) -> None:
+    envelope = FULL._replace(sender=text, recipients=(text, text), listener=text, bounce_profile=text, direction=text, spool=text)
+    envelope = envelope._replace(place=Place(text, 1))
+    expected = {**envelope._asdict(), "received": envelope.received.isoformat(), "recipients": [text, text], "place": [text, 1]}
+    assert json.loads(envelope.octets().decode("ascii")) == expected
+    assert Envelope.from_octets(envelope.octets()) == envelope

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from attrs import define, evolve
+from attrs import define
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -293,7 +293,7 @@ def test_what_is_suspended_can_be_claimed_and_given_back() -> None:
 def test_the_work_queue_is_emptied_some_at_a_time_and_not_of_the_next_pause() -> None:
     schedule = Schedule()
     for mid, pause in ((5, 1), (2, 1), (7, 1), (9, 2)):
-        held = evolve(envelope(mid, "u@d.test"), pause=pause)
+        held = envelope(mid, "u@d.test")._replace(pause=pause)
         schedule.add(held, [Recipient(0, "u@d.test", "d.test", START)], START, unprocessed=True)
     assert schedule.process(START, 2, 2) == ({"d.test"}, True)
     assert list(schedule.unprocessed) == [7, 9]
@@ -308,3 +308,19 @@ def test_so_many_are_set_aside_at_a_time() -> None:
     for mid in range(1, 6):
         add(schedule, mid, "d.test")
     assert [schedule.suspend("d.test", START, 2) for _ in range(4)] == [[1, 2], [3, 4], [5], []]
+
+
+def test_whether_something_is_due_can_be_asked_before_it_is_leased() -> None:
+    schedule = Schedule()
+    assert not schedule.is_due("d.test")
+    add(schedule, 1, "d.test")
+    assert schedule.is_due("d.test")
+    schedule.lease("d.test", START, 1)
+    assert not schedule.is_due("d.test")
+    schedule.release(1, "d.test", START)
+    assert schedule.is_due("d.test")
+    schedule.lease("d.test", START, 1)
+    schedule.defer(1, [0], later(60), "busy", START)
+    assert not schedule.is_due("d.test")
+    assert schedule.wake(later(60)) == ["d.test"]
+    assert schedule.is_due("d.test")

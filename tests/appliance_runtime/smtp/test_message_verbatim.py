@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance_runtime.delivery.transaction import dot_stuffed
-from appliance_runtime.queue.body import is_verbatim
+from appliance_runtime.queue.body import has_pairs_only, is_verbatim
 from appliance_runtime.smtp.message_data import Content, MessageData
 from appliance_state.model.listeners import CleanSmtp
 
@@ -44,3 +46,10 @@ def test_said_of_ordinary_mail(lines: list[bytes], cuts: list[int]) -> None:
 @given(CONTENT)
 def test_the_check(content: bytes) -> None:
     assert is_verbatim(content) == (dot_stuffed(content) == content + b".\r\n")
+
+
+def test_a_cr_or_lf_that_stands_alone_is_found_wherever_it_is() -> None:
+    for length in range(7):
+        for octets in map(bytes, product(b"\r\na\x85", repeat=length)):
+            without = octets.replace(b"\r\n", b"")
+            assert has_pairs_only(octets) is (b"\r" not in without and b"\n" not in without), octets

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from appliance_runtime.smtp.access import client_ip
 from appliance_runtime.smtp.received import message_id, new_message_id, received_date, received_field, subject
@@ -78,3 +81,19 @@ def test_subject(fields: bytes, text: str | None) -> None:
         assert isinstance(found, str), "whatever a broken word gives, it is text"
     else:
         assert found == text
+
+
+HEADER = st.lists(
+    st.sampled_from(
+        [b"Subject", b"sUBJECT", b"Subjects", b"X-Subject", b":", b" ", b"\t", b"\r\n", b"\n", b"\r", b"a", b"\xe9", b"Subject: b\r\n"]
+    ),
+    max_size=14,
+).map(b"".join)
+FIRST = re.compile(rb"^subject[ \t]*:[ \t]*([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)", re.IGNORECASE | re.MULTILINE)
+
+
+@given(HEADER)
+def test_the_first_field_of_a_name_is_found_where_a_search_line_by_line_finds_it(fields: bytes) -> None:
+    match = FIRST.search(fields)
+    value = None if match is None else re.sub(rb"\r?\n(?=[ \t])", b"", match[1]).strip().decode("utf-8", "surrogateescape")
+    assert subject(fields) == value

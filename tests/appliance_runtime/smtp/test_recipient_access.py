@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from appliance_runtime.smtp.grammar import parse_path
+from appliance_runtime.smtp.grammar import FROM, TO, parse_path
 from appliance_runtime.smtp.recipients import DomainMap, RecipientAccess
 from appliance_state.model.listeners import Access, DomainMapping, RatEntry
 
@@ -31,16 +33,28 @@ NO_PATHS = [
 ]  # fmt: skip
 
 
+WORDS = [(FROM, "FROM:"), (FROM, " From:"), (FROM, "from:"), (TO, "TO:"), (TO, "\ttO:")]
+
+
+@pytest.mark.parametrize(("word", "before"), WORDS)
 @pytest.mark.parametrize(("text", "given", "end"), PATHS)
-def test_paths(text: str, given: str, end: int) -> None:
-    path = parse_path(text)
+def test_paths(word: re.Pattern[str], before: str, text: str, given: str, end: int) -> None:
+    path = parse_path(word, f"{before}{text}".encode())
     assert path is not None
-    assert (path.given, path.end) == (given, end)
+    assert (path.given, path.rest) == (given, text[end:])
 
 
-@pytest.mark.parametrize("text", NO_PATHS)
-def test_what_is_no_path(text: str) -> None:
-    assert parse_path(text) is None
+@pytest.mark.parametrize(("word", "before"), WORDS)
+@pytest.mark.parametrize("text", [*NO_PATHS, "<caf\u00e9@b>", "<a@b> caf\u00e9"])
+def test_what_is_no_path(word: re.Pattern[str], before: str, text: str) -> None:
+    assert parse_path(word, f"{before}{text}".encode()) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "argument"), [(FROM, "TO:<a@b>"), (TO, "FROM:<a@b>"), (FROM, "<a@b>"), (TO, "TO <a@b>"), (FROM, "FROM :<a@b>")]
+)
+def test_no_path_without_its_word(word: re.Pattern[str], argument: str) -> None:
+    assert parse_path(word, argument.encode()) is None
 
 
 MAPPINGS = (
