@@ -26,13 +26,16 @@ MESSAGES = {"Postfix": 3000, "appliance": 8000}
 """for each run, so that each takes some seconds"""
 LARGE = 4
 """divides them for large messages"""
+WARM_UP = 100
+"""messages that are relayed before a measurement, so that what a server does only once is not measured"""
 
 
 def measure(server: Server, scenario: Scenario, program: Path, certificates: Path, messages: int = 0) -> Run:
     """`messages`: 0 = the usual number; else delivery counts from the start of the server. Errors: SinkFailed."""
     whole = bool(messages)
     messages = messages or MESSAGES[server.name] // (LARGE if scenario.size > 4 * KIB else 1)
-    with sink(program, messages, certificate_of(certificates, scenario)) as target:
+    before = WARM_UP if scenario.kind == "relay" else 0
+    with sink(program, before + messages, certificate_of(certificates, scenario)) as target:
         if scenario.kind == "deliver":
             with server.full(scenario, target.port, messages) as running:
                 start = time.monotonic()
@@ -43,6 +46,8 @@ def measure(server: Server, scenario: Scenario, program: Path, certificates: Pat
             seconds = time.monotonic() - start if whole else taken.seconds
         else:
             with server.empty(scenario, target.port) as running:
+                send(scenario, running.port, WARM_UP)
+                running.settle()
                 used, start = running.cpu(), time.monotonic()
                 send(scenario, running.port, messages)
                 target.wait_first()
@@ -51,7 +56,7 @@ def measure(server: Server, scenario: Scenario, program: Path, certificates: Pat
                 used = running.cpu() - used
     if scenario.tls and taken.encrypted != taken.connections:
         raise SinkFailed(f"{server.name} delivered in clear text")
-    return Run(rate=messages / seconds, cpu_ms=used / messages * 1000, reuse=messages / taken.connections)
+    return Run(rate=messages / seconds, cpu_ms=used / messages * 1000, reuse=(before + messages) / taken.connections)
 
 
 def main() -> int:

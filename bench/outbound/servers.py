@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +15,10 @@ from bench.outbound.scenarios import Scenario
 
 DOMAIN = "bench.test"
 SESSIONS = 20
+SETTLING = 15.0
+"""seconds at most that a server gets to settle"""
+QUIET = 1.5
+"""seconds in which one that has settled uses no processor time"""
 
 
 @frozen
@@ -26,6 +31,13 @@ class Running:
     def cpu(self) -> float:
         """Seconds of processor time used so far."""
         return tree_cpu(self.pid)
+
+    def settle(self) -> None:
+        """Return when it has done with what it was given, and with its start."""
+        end, used = time.monotonic() + SETTLING, -1.0
+        while (now := self.cpu()) > used and time.monotonic() < end:
+            used = now
+            time.sleep(QUIET)
 
 
 class Server(Protocol):
