@@ -115,8 +115,6 @@ class DestinationDelivery:
         most = (settings.max_host_concurrency or UNLIMITED) if settings.limit_type is LimitType.HOST else UNLIMITED
         # A connection that carries one message has room for no other: nothing to ask then.
         while len(self.tasks) < most and not (limit > 1 and any(worker.room > 0 for worker in self._workers)):
-            if not self.agent.queue.is_due(self.domain):
-                return
             worker = Worker(self, limit)
             if not worker.batch:
                 return

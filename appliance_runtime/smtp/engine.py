@@ -99,10 +99,6 @@ class Engine:
     # what the owner sees
 
     @property
-    def closed(self) -> bool:
-        return self.state is _CLOSED
-
-    @property
     def in_transaction(self) -> bool:
         """Between MAIL and the end of its transaction."""
         return self._has_sender

@@ -16,10 +16,10 @@ from appliance_runtime.smtp import replies
 POSTMASTER = "postmaster"
 _BODY_VALUES = (b"7BIT", b"8BITMIME")
 _MAILBOX = r"""
-    (?P<{0}local>[A-Za-z0-9!\#$%&'*+/=?^_`{{|}}~.-]+ | "(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\[\x20-\x7e])*")
-    (?:@(?P<{0}domain>[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)* | \[[0-9A-Fa-fIPv:.]+\]))?
+    ([A-Za-z0-9!\#$%&'*+/=?^_`{|}~.-]+ | "(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\[\x20-\x7e])*")
+    (?:@([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)* | \[[0-9A-Fa-fIPv:.]+\]))?
 """
-_PATH = r"[ \t]*(?:<(?:@[^<>:\s]+:)?(?:" + _MAILBOX.format("") + r")?>|" + _MAILBOX.format("bare_") + r")(?=[ \t]|$)"
+_PATH = rf"[ \t]*(?:<(?:@[^<>:\s]+:)?(?:{_MAILBOX})?>|{_MAILBOX})(?=[ \t]|$)"
 FROM = re.compile(r"[ \t]*[Ff][Rr][Oo][Mm]:" + _PATH, re.VERBOSE)
 TO = re.compile(r"[ \t]*[Tt][Oo]:" + _PATH, re.VERBOSE)
 

@@ -71,7 +71,7 @@ def subject(fields: bytes) -> str | None:
 
 
 def _value(name: bytes, fields: bytes) -> str | None:
-    """The first field of that name (in lower case), in one line. Finding the name takes a quarter of a regular expression's time."""
+    """The first field of that name (in lower case), in one line. Looking for the name first halves the time, at least."""
     mark = b"\n" + name
     lowered = b"\n" + fields.lower()
     at = lowered.find(mark)  # where the name begins in `fields`, too

@@ -334,7 +334,7 @@ def test_bad_commands() -> None:
         "421 Exceeded bad SMTP command limit, disconnecting.",
     ]
     assert result.events[-2:] == [Unknown("B"), TooManyBadCommands()]
-    assert result.engine.closed
+    assert result.engine.state is State.CLOSED
 
 
 def test_530_does_not_count_as_a_bad_command() -> None:

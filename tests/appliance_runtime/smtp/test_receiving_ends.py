@@ -223,8 +223,9 @@ async def test_a_client_that_takes_no_replies_is_not_waited_for(bench: Bench) ->
     for _ in range(400):
         client.send(b"HELP\r\n" * 10000)
         await settle(3)
-    await asyncio.sleep(0.1)
-    assert connection.transport.get_write_buffer_size() > 0
+    async with asyncio.timeout(5):
+        while not connection.transport.get_write_buffer_size():
+            await settle(3)
     connection.cut()
     await asyncio.wait_for(connection.closed, 3 * LINGER)
     assert await bench.ended()
