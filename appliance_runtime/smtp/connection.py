@@ -71,8 +71,6 @@ class Connection(asyncio.Protocol):
         self._over = False
         self._overdue = False
         self._retiring = False
-        self._leaving = False
-        """a limit of time, or the appliance, ends the session: one of the two above"""
         self.conversation: Conversation
         self.transport: Stream
         self.closed: asyncio.Future[None] = self._loop.create_future()
@@ -173,7 +171,7 @@ class Connection(asyncio.Protocol):
         conversation = self.conversation
         engine = conversation.engine
         self._stalled = False
-        if not (self._leaving and self._leaving_now):
+        if not self._leaving_now:
             self._send(conversation.run())
             if conversation.more:
                 self._stall()
@@ -186,7 +184,7 @@ class Connection(asyncio.Protocol):
                 self._begin_handshake()
                 if self._half_closed:  # while the message before it was being stored
                     self._handshake_failed("EOF", lost=True)
-        elif self._leaving and self._leaving_now:
+        elif self._leaving_now:
             self._say_goodbye()
         elif self._half_closed and not conversation.waiting:
             self.transport.close()
@@ -200,7 +198,9 @@ class Connection(asyncio.Protocol):
 
     @property
     def _leaving_now(self) -> bool:
-        """`_leaving`, and it is not in the middle of something that may end first."""
+        """A limit of time, or the appliance, ends the session, and it is not in the middle of something that may end first."""
+        if not (self._overdue or self._retiring):
+            return False
         engine = self.conversation.engine
         return (self._overdue and not engine.in_message) or (self._retiring and not engine.in_transaction)
 
@@ -223,7 +223,7 @@ class Connection(asyncio.Protocol):
         engine = self.conversation.engine
         if now >= self._overtime:
             self.deadline = None
-            self._overdue = self._leaving = True
+            self._overdue = True
             if not engine.in_message:
                 self._say_goodbye()
         elif self.conversation.waiting and engine.in_message:
@@ -246,13 +246,13 @@ class Connection(asyncio.Protocol):
 
     def retire(self) -> None:
         """End the session with 421: now when no message is on its way, else after the reply to it."""
-        self._retiring = self._leaving = True
+        self._retiring = True
         if self._open and not self.conversation.engine.in_transaction and not self._handshaking:
             self._say_goodbye()
 
     def cut(self) -> None:
         """End the session with 421 now; only a message that is being stored gets its reply before."""
-        self._retiring = self._overdue = self._leaving = True
+        self._retiring = self._overdue = True
         if self._handshaking:
             self._handshake_failed("timeout")
         elif self._open and not self.conversation.waiting:
