@@ -46,12 +46,14 @@ class ConnectionContext(NamedTuple):
     network_scale: float
     on_end: Callable[[Connection], None]
     """called when the session is over"""
+    on_closed: Callable[[Connection], None]
+    """called when the socket is closed"""
     client_problem: Callable[[Sequence[bytes]], str | None] = lambda chain: None
     """what is wrong with a client certificate whose path (DER) has been verified; None = nothing"""
 
 
 class Connection(asyncio.Protocol):
-    """`deadline`: next moment of the appliance clock at which `check_time` is to be called; `closed`: the socket is closed."""
+    """`deadline`: next moment of the appliance clock at which `check_time` is to be called."""
 
     def __init__(self, context: ConnectionContext) -> None:
         self._context = context
@@ -71,9 +73,11 @@ class Connection(asyncio.Protocol):
         self._over = False
         self._overdue = False
         self._retiring = False
+        self._leaving = False
+        """either"""
         self.conversation: Conversation
         self.transport: Stream
-        self.closed: asyncio.Future[None] = self._loop.create_future()
+        self._closed: asyncio.Future[None] | None = None
         self.heard_at = monotonic()
         limits = context.listener.globals
         self._overtime = context.began + timedelta(seconds=limits.max_connection_time * OVERTIME_SHARE)
@@ -93,6 +97,15 @@ class Connection(asyncio.Protocol):
     @property
     def peer(self) -> Peer:
         return self.conversation.peer
+
+    @property
+    def closed(self) -> asyncio.Future[None]:
+        """Done when the socket is closed; made for those who wait for it."""
+        if self._closed is None:
+            self._closed = self._loop.create_future()
+            if self._gone:
+                self._closed.set_result(None)
+        return self._closed
 
     # transport
 
@@ -134,8 +147,9 @@ class Connection(asyncio.Protocol):
             self._handshake_failed("EOF" if exc is None else tls_error_text(exc), lost=True)
         if not self.conversation.waiting:
             self._end(lost=True)
-        if not self.closed.done():
-            self.closed.set_result(None)
+        if self._closed is not None and not self._closed.done():
+            self._closed.set_result(None)
+        self._context.on_closed(self)
 
     def pause_writing(self) -> None:
         self._congested = True
@@ -171,7 +185,7 @@ class Connection(asyncio.Protocol):
         conversation = self.conversation
         engine = conversation.engine
         self._stalled = False
-        if not self._leaving_now:
+        if not (self._leaving and self._leaving_now):
             self._send(conversation.run())
             if conversation.more:
                 self._stall()
@@ -184,7 +198,7 @@ class Connection(asyncio.Protocol):
                 self._begin_handshake()
                 if self._half_closed:  # while the message before it was being stored
                     self._handshake_failed("EOF", lost=True)
-        elif self._leaving_now:
+        elif self._leaving and self._leaving_now:
             self._say_goodbye()
         elif self._half_closed and not conversation.waiting:
             self.transport.close()
@@ -199,8 +213,6 @@ class Connection(asyncio.Protocol):
     @property
     def _leaving_now(self) -> bool:
         """A limit of time, or the appliance, ends the session, and it is not in the middle of something that may end first."""
-        if not (self._overdue or self._retiring):
-            return False
         engine = self.conversation.engine
         return (self._overdue and not engine.in_message) or (self._retiring and not engine.in_transaction)
 
@@ -223,7 +235,7 @@ class Connection(asyncio.Protocol):
         engine = self.conversation.engine
         if now >= self._overtime:
             self.deadline = None
-            self._overdue = True
+            self._overdue = self._leaving = True
             if not engine.in_message:
                 self._say_goodbye()
         elif self.conversation.waiting and engine.in_message:
@@ -246,13 +258,13 @@ class Connection(asyncio.Protocol):
 
     def retire(self) -> None:
         """End the session with 421: now when no message is on its way, else after the reply to it."""
-        self._retiring = True
+        self._retiring = self._leaving = True
         if self._open and not self.conversation.engine.in_transaction and not self._handshaking:
             self._say_goodbye()
 
     def cut(self) -> None:
         """End the session with 421 now; only a message that is being stored gets its reply before."""
-        self._retiring = self._overdue = True
+        self._retiring = self._overdue = self._leaving = True
         if self._handshaking:
             self._handshake_failed("timeout")
         elif self._open and not self.conversation.waiting:

@@ -206,6 +206,9 @@ class Engine:
 
     def _next_line(self) -> bytes | None:
         text, at = self._input, self._at
+        if text.find(b"\n") == len(text) - 1 <= MAX_LINE and not at and not self._skipping:
+            self._input = b""  # nearly always: one line, and nothing else
+            return text[:-2] if text.endswith(b"\r\n") else text[:-1]
         while (end := text.find(b"\n", at)) >= 0:
             line = text[at:end]
             at = end + 1

@@ -101,8 +101,7 @@ class Receiver:
         net_timeout_scale: float = 1.0,
     ) -> None:
         """`revocations`: the lists of revoked certificates that count for clients; `workers`: processes that receive; `report`: their faults."""
-        self.connections: set[Connection | HandedOver] = set()
-        """those whose socket is not closed yet"""
+        self._handed_over: set[HandedOver] = set()
         self.opened = OpenConnections()
         limits = Limits(self.opened, RecipientsPerHour(began=clock.now()), clock)
         intake = QueueIntake(queue, logs, counters)
@@ -117,6 +116,11 @@ class Receiver:
         self._sessions = Sessions(self.services, net_timeout_scale)
         self._admissions: dict[asyncio.Task[None], Endpoint] = {}
         """connections whose client is not decided about yet"""
+
+    @property
+    def connections(self) -> Sequence[Connection | HandedOver]:
+        """Those whose socket is not closed yet."""
+        return [*self._sessions.open, *self._handed_over]
 
     async def accept_on(self, endpoint: Endpoint, sock: socket.socket) -> _Listening:
         """Accept on a listening, non-blocking socket until the result is closed."""
@@ -166,7 +170,7 @@ class Receiver:
     def _decide(self, arrival: _Arrival, reverse: Reverse) -> None:
         """What the host access table says, and the session that follows from it."""
         endpoint, snapshot, listener, sock, client, refusal, counted = arrival
-        connection: Connection | HandedOver | None = None
+        taken = False
         try:
             decision = listener.decide(client, reverse.name if reverse.verified else None)
             if decision.behavior is Behavior.TCPREFUSE:
@@ -178,15 +182,20 @@ class Receiver:
             if counted is not None and not counted.enter_client(peer.ip, decision.parameters.max_concurrency or 1):
                 refusal = replies.TOO_MANY_FROM_CLIENT
             if refusal is None:
-                connection = self.workers.hand_over(snapshot, endpoint, peer, sock, on_end=lambda: self._leave(counted))
-            if connection is not None:
-                sock.close()
-                self._enter(connection)
-                return
-            connection = served = self._connection(endpoint, snapshot, listener, peer, refusal, counted)
-            self._sessions.attach(served, sock)
+                handed_over = self.workers.hand_over(snapshot, endpoint, peer, sock, on_end=lambda: self._leave(counted))
+                if handed_over is not None:
+                    taken = True
+                    sock.close()
+                    self._counters.gauge("conn_in", 1)
+                    self._handed_over.add(handed_over)
+                    handed_over.closed.add_done_callback(lambda _: self._handed_over.discard(handed_over))
+                    return
+            connection = self._connection(endpoint, snapshot, listener, peer, refusal, counted)
+            taken = True
+            self._counters.gauge("conn_in", 1)
+            self._sessions.attach(connection, sock)
         finally:
-            if connection is None:
+            if not taken:
                 arrival.drop()
 
     def _client_problem(self, chain: Sequence[bytes]) -> str | None:
@@ -210,7 +219,7 @@ class Receiver:
         refusal: bytes | None,
         counted: _Counted | None,
     ) -> Connection:
-        connection = self._sessions.begin(
+        return self._sessions.begin(
             snapshot.config,
             listener,
             endpoint,
@@ -220,13 +229,6 @@ class Receiver:
             on_end=lambda _: self._leave(counted),
             client_problem=self._client_problem,
         )
-        self._enter(connection)
-        return connection
-
-    def _enter(self, connection: Connection | HandedOver) -> None:
-        self._counters.gauge("conn_in", 1)
-        self.connections.add(connection)
-        connection.closed.add_done_callback(lambda _: self.connections.discard(connection))
 
     def _leave(self, counted: _Counted | None) -> None:
         self._counters.gauge("conn_in", -1)

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 
 from appliance_runtime.services import Endpoint
 from appliance_runtime.smtp.access import CompiledListener
@@ -53,6 +54,7 @@ class Sessions:
         *,
         refusal: bytes | None = None,
         on_end: Callable[[Connection], None],
+        on_closed: Callable[[Connection], None] | None = None,
         client_problem: Callable[[Sequence[bytes]], str | None] = lambda chain: None,
     ) -> Connection:
         """A session that waits for `attach`. `tls`: what serves STARTTLS; the others: see `ConnectionContext`, `Connection.start`."""
@@ -64,16 +66,20 @@ class Sessions:
             signers=self._signers,
             network_scale=self._scale,
             on_end=on_end,
+            on_closed=self.open.discard if on_closed is None else partial(self._closed, on_closed),
             client_problem=client_problem,
         )
         connection = Connection(context)
         conversation = Conversation(self._services, config, listener, peer, connection.changed, tls_available=tls is not None)
         connection.start(conversation, refusal)
         self.open.add(connection)
-        connection.closed.add_done_callback(lambda _: self.open.discard(connection))
         self._watch_clock(connection.deadline)
         self._watch_silence()
         return connection
+
+    def _closed(self, on_closed: Callable[[Connection], None], connection: Connection) -> None:
+        self.open.discard(connection)
+        on_closed(connection)
 
     def attach(self, connection: Connection, sock: socket.socket) -> None:
         """The session begins, on a socket that is non-blocking."""

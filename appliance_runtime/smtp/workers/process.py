@@ -114,9 +114,9 @@ class Worker:
             ),
             ready.contexts[tls] if tls is not None else None,
             on_end=lambda _: self._channel.say("over", carry.icid),
+            on_closed=lambda _: self._closed(carry.icid),
         )
         self._by_icid[carry.icid] = connection
-        connection.closed.add_done_callback(lambda _: self._closed(carry.icid))
         sock.setblocking(False)
         sessions.attach(connection, sock)
 
