@@ -224,9 +224,11 @@ class Appliance:
         await prepared.apply()
         # Alerts need the live snapshot, so what was found while opening is reported from here on.
         self.queue.report_to(self.alerts.raise_)
+        self.queue.on_fault = lambda problem: self._fault("queue", problem)
         self.logs.report_errors(lambda name, _: self.alerts.raise_(*disk_full(self.directory.logs, f'the log "{name}"')))
         self.supervisor.run("counters", self.counters.keep)
         self.supervisor.run("DNS library", load_soon)
+        self.supervisor.run("queue", self.queue.prepare_soon)
         self.trust.start(self.supervisor)
         await self.agent.start()
         await self.receiver.workers.start(self.supervisor)

@@ -2,7 +2,7 @@
 
 Or it works for as long as the appliance does, and standard input is a socket for both directions.
 It runs `main()` of a module of the product with the appliance's import path and without its environment variables, in a
-session of its own, so that no signal of a terminal reaches it. Nothing of it ever gets into a core file.
+session of its own, so that no signal of a terminal reaches it (`child_process`).
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ import resource
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from importlib import import_module
 
 PARTING = 2.0
 """seconds for a process that has nothing left to do"""
-_PROGRAM = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from appliance_runtime.child import run; run(*sys.argv[2:])"
+_PROGRAM = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from appliance_runtime.child_process import run; run(*sys.argv[2:])"
 
 
 @asynccontextmanager
@@ -32,17 +31,19 @@ async def child(
     memory: int = resource.RLIM_INFINITY,
     line_limit: int = 65536,
     channel: socket.socket | None = None,
+    keep: Sequence[int] = (),
 ) -> AsyncIterator[Process]:
     """A running process. `memory`: octets of address space; `line_limit`: octets that one line of its output may have.
 
     At the end its input is closed; one that does not end then, and any whose work was given up, is killed. `channel`: its input
-    is this socket, which the caller closes here, and whose other side the caller closes when the process is to end.
+    is this socket, which the caller closes here, and whose other side the caller closes when the process is to end. `keep`: descriptors
+    that are open in it too.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ASYNCOS_SHELL_")}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-I", "-c", _PROGRAM, json.dumps(sys.path), module, str(cpu_seconds), str(memory),
         stdin=channel.fileno() if channel else PIPE, stdout=DEVNULL if channel else PIPE, stderr=DEVNULL,
-        env=environment, start_new_session=True, limit=line_limit,
+        env=environment, start_new_session=True, limit=line_limit, pass_fds=keep,
     )  # fmt: skip
     try:
         yield process
@@ -55,10 +56,3 @@ async def child(
         if process.returncode is None:
             process.kill()
         await process.wait()
-
-
-def run(module: str, cpu_seconds: str, memory: str) -> None:
-    """The process: its limits, then its work."""
-    for kind, limit in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_CPU, int(cpu_seconds)), (resource.RLIMIT_AS, int(memory))):
-        resource.setrlimit(kind, (limit, limit))
-    import_module(module).main()

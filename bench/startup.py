@@ -58,18 +58,19 @@ def help_text() -> float:
 
 
 def idle_memory(state: Path) -> float:
-    """Resident MiB of `serve` with nothing to do."""
+    """Resident MiB of `serve` with nothing to do, its other process included."""
     process = subprocess.Popen(
         [*PROGRAM, "--state", str(state), "--map", "auto", "serve"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment()
     )
     assert process.stdout is not None
     process.stdout.readline()
     time.sleep(2)
-    status = Path(f"/proc/{process.pid}/status").read_text()
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    statuses = [Path(f"/proc/{pid}/status").read_text().splitlines() for pid in (process.pid, *children)]
     process.terminate()
     process.wait(LIMIT)
     process.stdout.close()
-    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+    return sum(int(line.split()[1]) / 1024 for status in statuses for line in status if line.startswith("VmRSS"))
 
 
 def report(what: str, values: list[float], unit: str, bound: float) -> None:

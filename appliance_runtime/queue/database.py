@@ -134,7 +134,6 @@ class Database:
     def __init__(self, path: Path, *, limit: int = 0) -> None:
         """`limit`: largest size of the file in octets; 0 = this connection only reads a file that another one writes."""
         self.path = path
-        self.transactions = 0
         self.uncertain = False
         """whether the last transaction failed in its last step, so that nobody knows whether it is on disk"""
         self._limit = limit
@@ -176,7 +175,6 @@ class Database:
         except sqlite3.Error:
             self.close()
             raise
-        self.transactions += 1
 
     def _do(self, connection: sqlite3.Connection, statements: Sequence[Statement]) -> None:
         step = in_one_step(statements)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -37,11 +38,11 @@ from appliance_runtime.queue.database import (
 )
 from appliance_runtime.queue.envelope import Envelope, NewMessage, QueuedMessage, QueuedRecipient, Settle, destination_domain
 from appliance_runtime.queue.errors import QueueError, QueueFull, UnreadableMessage
-from appliance_runtime.queue.numbers import Numbers
-from appliance_runtime.queue.opening import begin
+from appliance_runtime.queue.opening import Start, begin
 from appliance_runtime.queue.recovery import Places, rescue
 from appliance_runtime.queue.schedule import Message, Recipient, Schedule
-from appliance_runtime.queue.segments import LEAST, Segments
+from appliance_runtime.queue.segments import LEAST
+from appliance_runtime.queue.store import Store
 from appliance_runtime.queue.takeover import TakeOver
 from appliance_runtime.queue.writer import Change, Writer
 
@@ -51,35 +52,42 @@ SIZE_LIMIT = 40 * 1024**3
 """octets of the database"""
 AT_ONCE = 500
 """messages of the work queue that are handed to delivery in one step of the event loop"""
+PREPARE_AFTER = 1.0
+"""seconds of real time after the start"""
 CACHE_LIMIT = 64 * 1024**2
 """octets"""
 
 
 class MessageQueue:
-    """Made by `open`. One for each directory at a time; the lock of the state directory sees to it."""
+    """Made by `open`. One for each directory at a time; its lock sees to it."""
 
-    def __init__(self, places: Places, clock: Clock, database: Database, numbers: Numbers, segments: Segments) -> None:
+    def __init__(self, places: Places, clock: Clock, database: Database, store: Store, start: Start) -> None:
         self.on_ready: Callable[[str], None] | None = None
         """called in the loop with a destination domain that has become due; `domains_due` tells what was so before"""
+        self.on_fault: Callable[[str], None] | None = None
+        """called in the loop when something has failed that was made good"""
         self.pause = 0
         """number of the pause of the work queue that is on; 0 = none"""
         self._places = places
         self._clock = clock
         self._database = database
-        self._numbers = numbers
+        self._store_process = store
+        store.report = lambda problem: self.on_fault and self.on_fault(problem)
+        self._lock = start.lock
+        self._numbers = start.numbers
         self._schedule = Schedule()
         self._cache = BodyCache(CACHE_LIMIT)
         self._stored = StoredBodies(places)
         self._spool = places.spool
         self._loop = asyncio.get_running_loop()
-        self._segments = segments
-        self._writer = Writer(database, segments, places.spool, self._loop)
+        self._segments = start.segments
+        self._writer = Writer(store, start.segments, places.spool, self._loop)
         self._told = Announcements(self._schedule, clock, lambda domain: self.on_ready and self.on_ready(domain))
         self._takeover: TakeOver
         self._alert: Raise | None = None
-        self._damaged: list[str] = []
+        self._damaged: list[str] = start.aside
         self._full = False
-        numbers.reserve = self._reserve
+        start.numbers.reserve = self._reserve
 
     @classmethod
     async def open(cls, directory: Path, clock: Clock, *, size_limit: int = SIZE_LIMIT, pause: int = 0) -> MessageQueue:
@@ -91,9 +99,8 @@ class MessageQueue:
         except (OSError, sqlite3.Error) as error:
             database.close()
             raise QueueError(f"the queue cannot be opened: {error}") from error
-        queue = cls(places, clock, database, start.numbers, start.segments)
+        queue = cls(places, clock, database, Store(places.database, size_limit, start.lock), start)
         queue.pause = pause
-        queue._damaged = start.aside
         queue._takeover = TakeOver(
             places,
             queue._schedule,
@@ -109,7 +116,7 @@ class MessageQueue:
         return queue
 
     def _rescue(self) -> str:
-        """The database is damaged: what can still be read of it goes into a new one. In the writer's thread. Errors: OSError, sqlite3.Error."""
+        """The database is damaged: what can still be read of it goes into a new one. In a thread. Errors: OSError, sqlite3.Error."""
         self._stored.close()
         return rescue(self._places, self._database, self._clock.now())
 
@@ -121,9 +128,7 @@ class MessageQueue:
         """Write what waits and let go of the directory."""
         self._told.end()
         await self._takeover.end()
-        self._writer.pass_on()
-        await asyncio.to_thread(self._writer.stop)
-        await asyncio.sleep(0)  # the last outcomes
+        await self._writer.stop()
         exact = [(RESERVE, (name, number)) for name, number in self._numbers.coming().items()]
         with contextlib.suppress(sqlite3.Error):  # as after a crash: the next run skips the rest of the blocks
             await asyncio.to_thread(self._database.transaction, exact)
@@ -131,6 +136,12 @@ class MessageQueue:
         self._stored.close()
         self._database.close()
         self._numbers.close()
+        os.close(self._lock)
+
+    async def prepare_soon(self) -> None:
+        """Have ready what the first message would wait for: its start does not hurry."""
+        await asyncio.sleep(PREPARE_AFTER)
+        await self._store_process.begin()
 
     def report_to(self, alert: Raise) -> None:
         """Where damaged messages and a full disk are reported, those found at the start included."""
@@ -442,8 +453,8 @@ class MessageQueue:
 
     @property
     def transactions(self) -> int:
-        """Number of transactions written by this process."""
-        return self._database.transactions
+        """Number of transactions that were written in this run."""
+        return self._store_process.transactions
 
     def oldest(self) -> Envelope | None:
         """Envelope of the message that was received first."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
+import time
 from datetime import datetime
+from pathlib import Path
 
 from attrs import frozen
 
@@ -14,12 +18,18 @@ from appliance_runtime.queue.segments import Segments
 
 AT_ONCE = 2_000
 """messages that are read before anything else happens; a shorter queue is complete from the beginning"""
+LEAVING = 30.0
+"""seconds in which processes of an earlier run that was killed let go of the directory"""
 
 
 @frozen
 class Start:
-    """`last`: highest MID of earlier runs; `spooled`: names of their files; `aside`: names of what was set aside."""
+    """`last`: highest MID of earlier runs; `spooled`: names of their files; `aside`: names of what was set aside.
 
+    `lock`: a descriptor; who has it open may write in the directory, and as long as anybody has, nobody else begins.
+    """
+
+    lock: int
     numbers: Numbers
     segments: Segments
     first: Slice
@@ -31,6 +41,30 @@ class Start:
 def begin(places: Places, database: Database, now: datetime) -> Start:
     """Runs before anything else uses the directory. Blocks. Errors: sqlite3.Error, OSError."""
     places.make()
+    lock = _locked(places.root)
+    try:
+        return _begun(places, database, now, lock)
+    except BaseException:
+        os.close(lock)
+        raise
+
+
+def _locked(folder: Path) -> int:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    end = time.monotonic() + LEAVING
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > end:
+                os.close(descriptor)
+                raise OSError(f"{folder} is written by another process") from error
+            time.sleep(0.005)
+        else:
+            return descriptor
+
+
+def _begun(places: Places, database: Database, now: datetime, lock: int) -> Start:
     aside: list[str] = []
     try:
         last, reserved = last_mid(database), reserved_numbers(database)
@@ -47,4 +81,4 @@ def begin(places: Places, database: Database, now: datetime) -> Start:
     numbers = Numbers(places.numbers, reserved, boot_id())
     numbers.raise_to("mid", last + 1)
     database.transaction([(RESERVE, (name, bound)) for name, bound in numbers.reserved.items()])
-    return Start(numbers, Segments(places.segments), first, last, {path.name for path in places.spool.iterdir()}, aside)
+    return Start(lock, numbers, Segments(places.segments), first, last, {path.name for path in places.spool.iterdir()}, aside)

@@ -82,9 +82,14 @@ def delivered(sink: Peer) -> list[str]:
     return [mark.decode() for message in sink.messages for mark in re.findall(rb"message-\d{6}", message.octets)]
 
 
-def receiving_workers(pid: int) -> list[int]:
+def other_processes(pid: int) -> list[int]:
+    """Those that receive, and the one that stores."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in children if b"smtp.workers.process" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return [
+        int(child)
+        for child in children
+        if re.search(rb"smtp\.workers\.process|queue\.storing", Path(f"/proc/{child}/cmdline").read_bytes())
+    ]
 
 
 @define
@@ -98,7 +103,7 @@ class Acknowledgements:
     """acknowledged messages between two crashes, at most"""
     moments: random.Random
     workers: int = 0
-    """processes that receive; each crash kills one of them, or the appliance"""
+    """processes that receive; each crash kills one of them, the one that stores, or the appliance"""
 
     async def run(self) -> None:
         sink = Peer("mx.sink.test", behaviour="no-starttls")
@@ -119,7 +124,7 @@ class Acknowledgements:
                         while len(senders.acknowledged) < share:
                             await asyncio.sleep(0.001)
                     await asyncio.sleep(self.moments.random() * 0.02)
-                    if victim := self.moments.choice([None, *receiving_workers(program.process.pid)]):
+                    if victim := self.moments.choice([None, *other_processes(program.process.pid)]):
                         os.kill(victim, signal.SIGKILL)
                         continue
                     program.kill()

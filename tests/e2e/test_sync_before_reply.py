@@ -26,16 +26,35 @@ def traced(program: Program, output: Path) -> Iterator[None]:
     """Every call that writes, syncs or sends, in the order in which they were made."""
     calls = "trace=write,pwrite64,pwritev,pwritev2,fdatasync,fsync,sendto"
     with subprocess.Popen(
-        ["strace", "-f", "-y", "-s", "64", "-e", calls, "-o", str(output), "-p", str(program.process.pid)],
+        [
+            "strace",
+            "-f",
+            "-y",
+            "-s",
+            "64",
+            "-e",
+            calls,
+            "-o",
+            str(output),
+            *(f"--attach={pid}" for pid in (program.process.pid, *storing(program))),
+        ],
         stderr=subprocess.PIPE,
         text=True,
     ) as strace:
         assert strace.stderr is not None
         assert "attached" in strace.stderr.readline()
+        assert "attached" in strace.stderr.readline()
         try:
             yield
         finally:
             strace.terminate()
+
+
+def storing(program: Program) -> list[int]:
+    """The process that writes the queue's database."""
+    pid = program.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if b"queue.storing" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 def events(trace: str, file: str) -> list[str]:
@@ -79,6 +98,7 @@ def test_what_is_answered_250_was_synced_before(tmp_path: Path, lines: int, fold
         trace = tmp_path / "trace"
         with smtplib.SMTP(host, port, timeout=20) as client:
             client.ehlo("client.test")
+            wait(lambda: storing(program), "the process that stores")
             with traced(program, trace):
                 client.sendmail("a@client.test", ["joe@plain.test"], "Subject: x\r\n\r\n" + "0123456789012345678901234567890\r\n" * lines)
                 wait(lambda: "250 ok:  Message" in trace.read_text(errors="replace"), "the reply in the trace")

@@ -76,11 +76,12 @@ class Program:
         return self.log(log)
 
     def open_sockets(self) -> int:
-        """How many it has, listening ones included."""
+        """How many TCP sockets it has, listening ones included."""
+        tcp = {line.split()[9] for table in ("tcp", "tcp6") for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]}
         count = 0
         for link in Path(f"/proc/{self.process.pid}/fd").iterdir():
             with contextlib.suppress(FileNotFoundError):  # closed just now
-                count += os.readlink(link).startswith("socket:")
+                count += os.readlink(link).removeprefix("socket:[").removesuffix("]") in tcp
         return count
 
     def kill(self) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import random
 import signal
+import socket
 import sqlite3
 import sys
 import time
@@ -16,10 +18,16 @@ from pathlib import Path
 
 import pytest
 
+from appliance_runtime.child import child
 from appliance_runtime.clock import FakeClock
 from appliance_runtime.queue import database as database_module
+from appliance_runtime.queue import opening
+from appliance_runtime.queue import store as store_module
 from appliance_runtime.queue import writer as writer_module
+from appliance_runtime.queue.database import ADD_MESSAGE, Database, Statement
 from appliance_runtime.queue.message_queue import MessageQueue, NewMessage, QueueError, QueueFull, UnreadableMessage
+from appliance_runtime.queue.store import Outcome
+from appliance_runtime.queue.storing import packed
 
 Store = Callable[..., Awaitable[int]]
 Make = Callable[..., NewMessage]
@@ -90,18 +98,19 @@ async def test_messages_share_commits(queue: MessageQueue, clock: FakeClock, mak
     assert queue.transactions - before <= 10
 
 
-async def test_every_commit_is_synced(queue: MessageQueue) -> None:
-    connection = queue._database.open()
+def test_every_commit_is_synced(tmp_path: Path) -> None:
+    connection = Database(tmp_path / "queue.sqlite", limit=2**20).open()
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("PRAGMA secure_delete").fetchone() == (0,)
+    connection.close()
 
 
 async def test_spool_files_are_synced_before_the_row_that_names_them(
     queue: MessageQueue, folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    sync, transaction = writer_module.sync_directory, queue._database.transaction
+    sync, transaction = writer_module.sync_directory, queue._store_process.transaction
     real_fsync = os.fsync
 
     def fsync(descriptor: int) -> None:
@@ -110,7 +119,12 @@ async def test_spool_files_are_synced_before_the_row_that_names_them(
 
     monkeypatch.setattr("appliance_runtime.queue.body.os.fsync", fsync)
     monkeypatch.setattr(writer_module, "sync_directory", lambda path: (sync(path), order.append(path.name)))
-    monkeypatch.setattr(queue._database, "transaction", lambda statements: (order.append("row"), transaction(statements)))
+
+    async def ordered(statements: list[Statement]) -> Outcome:
+        order.append("row")
+        return await transaction(statements)
+
+    monkeypatch.setattr(queue._store_process, "transaction", ordered)
     await store(octets=LARGE)
     # The directory is opened and synced by the same call, which counts as a file once more.
     assert [step for step, before in zip(order, ["", *order], strict=False) if step != before] == ["file", "spool", "row"]
@@ -162,86 +176,149 @@ async def test_no_room_for_a_large_body(queue: MessageQueue, folder: Path, make_
     assert list((folder / "spool").iterdir()) == []
 
 
-class FailingCommit:
-    """A connection whose next transactions fail in their last step. `done`: they reach the file all the same."""
-
-    def __init__(self, connection: sqlite3.Connection, failures: list[bool]) -> None:
-        self.connection = connection
-        self.failures = failures
-
-    def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
-        return self._execute(sql == "COMMIT", self.connection.execute, sql, *values)
-
-    def executemany(self, sql: str, rows: object) -> sqlite3.Cursor:
-        return self._execute(not self.connection.in_transaction, self.connection.executemany, sql, rows)
-
-    def _execute(self, last: bool, execute: Callable[..., sqlite3.Cursor], sql: str, *values: object) -> sqlite3.Cursor:
-        if last and self.failures:
-            if self.failures.pop(0):
-                execute(sql, *values)
-            raise sqlite3.OperationalError("disk I/O error")
-        return execute(sql, *values)
-
-    def close(self) -> None:
-        self.connection.close()
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that stores is on a disk that fails as the file `failures` says."""
+    monkeypatch.setattr(store_module, "PROCESS", "tests.support.failing_storing")
+    monkeypatch.setattr(store_module, "PAUSE", 0.0)
 
 
-@pytest.mark.parametrize("done", [False, True], ids=["not on disk", "on disk after all"])
+def rows(folder: Path) -> list[int]:
+    with contextlib.closing(sqlite3.connect(folder / "queue.sqlite")) as reader:
+        return [mid for (mid,) in reader.execute("SELECT mid FROM message ORDER BY mid")]
+
+
+@pytest.mark.usefixtures("failing")
+@pytest.mark.parametrize("failure", ["begin", "lost", "kept", "die"])
 async def test_a_failed_commit_is_no_success(
-    queue: MessageQueue, folder: Path, clock: FakeClock, make_message: Make, store: Store, *, done: bool
+    queue: MessageQueue, folder: Path, clock: FakeClock, make_message: Make, store: Store, failure: str
 ) -> None:
+    faults: list[str] = []
+    queue.on_fault = faults.append
     kept = await store()
-    database = queue._database
-    database._connection = FailingCommit(database.open(), [done])  # type: ignore[assignment]
-    failing = [make_message(queue, clock) for _ in range(5)]
-    results = await asyncio.gather(*(queue.accept(message) for message in failing), return_exceptions=True)
+    (folder / "failures").write_text(f"{failure}\n")
+    messages = [make_message(queue, clock) for _ in range(5)]
+    results = await asyncio.gather(*(queue.accept(message) for message in messages), return_exceptions=True)
     assert [type(result) for result in results] == [QueueError] * 5
-    assert isinstance(database._connection, sqlite3.Connection)  # opened anew
+    assert (folder / "failures").read_text() == ""
     after = await store()
     assert [message.envelope.mid for message in queue.messages()] == [kept, after]
-    rows = sqlite3.connect(folder / "queue.sqlite").execute("SELECT mid FROM message ORDER BY mid").fetchall()
-    assert rows == [(kept,), (after,)]
+    assert rows(folder) == [kept, after]
+    assert faults == (["the process that stores messages has ended"] if failure == "die" else [])
 
 
+@pytest.mark.usefixtures("failing")
+@pytest.mark.parametrize("failure", ["begin", "lost", "kept", "die"])
 async def test_records_are_repeated_until_they_are_stored(
-    queue: MessageQueue, folder: Path, clock: FakeClock, store: Store, monkeypatch: pytest.MonkeyPatch
+    queue: MessageQueue, folder: Path, clock: FakeClock, store: Store, monkeypatch: pytest.MonkeyPatch, failure: str
 ) -> None:
     monkeypatch.setattr(writer_module, "RETRY", 0.01)
     first, second = await store(), await store()
     queue.due("d.test", clock.now(), 2)
-    database = queue._database
-    real = database.transaction
-    failures = [sqlite3.OperationalError("disk I/O error")] * 5
-
-    def transaction(statements: object) -> None:
-        if failures:
-            raise failures.pop()
-        real(statements)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(database, "transaction", transaction)
+    (folder / "failures").write_text(f"{failure}\n" * 5)
     assert await queue.delivered(first, [0])
     await queue.deferred(second, [0], next_attempt=clock.now() + timedelta(seconds=60), reason="busy")
     reader = sqlite3.connect(folder / "queue.sqlite")
-    async with asyncio.timeout(5):
-        while reader.execute("SELECT attempts FROM attempt").fetchall() != [(1,)]:
+    async with asyncio.timeout(20):
+        while (folder / "failures").read_text() or reader.execute("SELECT attempts FROM attempt").fetchall() != [(1,)]:
             await asyncio.sleep(0.005)
-    assert reader.execute("SELECT mid FROM message").fetchall() == [(second,)]
     reader.close()
+    assert rows(folder) == [second]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-async def test_nobody_waits_for_a_writer_that_has_died(queue: MessageQueue, clock: FakeClock, make_message: Make) -> None:
-    def die(_: object) -> None:
-        sys.exit()  # ends the thread
-
+async def test_a_process_that_cannot_begin_is_no_success(
+    queue: MessageQueue, clock: FakeClock, make_message: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults: list[str] = []
+    queue.on_fault = faults.append
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(queue._database, "transaction", die)
+        patch.setattr(store_module, "PROCESS", "tests.support.no_such_module")
+        patch.setattr(store_module, "PAUSE", 60.0)
+        for reason in ("has ended", "is not running", "is not running"):
+            with pytest.raises(QueueError, match=f"the process that stores messages {reason}"):
+                await queue.accept(make_message(queue, clock))
+        assert len(faults) == 1
+    monkeypatch.setattr(store_module, "PAUSE", 0.0)
+    await queue.accept(make_message(queue, clock))
+    assert queue.message_count == 1
+
+
+async def test_a_process_that_has_ended_with_nothing_to_do_costs_no_message(
+    queue: MessageQueue, folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "PAUSE", 0.0)
+    faults: list[str] = []
+    queue.on_fault = faults.append
+    first = await store()
+    (storing,) = children(os.getpid())
+    os.kill(storing, signal.SIGKILL)
+    async with asyncio.timeout(20):
+        while children(os.getpid()):
+            await asyncio.sleep(0.005)
+    second = await store()
+    assert rows(folder) == [first, second]
+    assert faults == ["the process that stores messages has ended"]
+
+
+async def test_nobody_waits_for_a_writer_with_a_fault(queue: MessageQueue, clock: FakeClock, make_message: Make, folder: Path) -> None:
+    reports: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, report: reports.append(report["message"]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(queue._store_process, "transaction", None)
         waiting = [asyncio.create_task(queue.accept(make_message(queue, clock))) for _ in range(3)]
         results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
     assert [type(result) for result in results] == [QueueError] * 3
-    with pytest.raises(QueueError):
-        await queue.accept(make_message(queue, clock))
-    assert queue.next_mid() == 5
+    assert reports == ["a transaction of the queue has failed"]
+    await queue.accept(make_message(queue, clock))
+    assert rows(folder) == [4]
+
+
+async def test_what_the_appliance_had_not_sent_whole_is_not_begun(tmp_path: Path) -> None:
+    path = tmp_path / "queue.sqlite"
+    requests = [packed((str(path), 2**30)), packed([(ADD_MESSAGE, (mid, b"envelope", 1, b"body")) for mid in (1, 2)])]
+    near, far = socket.socketpair()
+    with near:
+        async with child(store_module.PROCESS, channel=far):
+            far.close()
+            near.sendall(b"".join([*requests, packed([(ADD_MESSAGE, (3, b"envelope", 1, b"body"))])[:-1]]))
+            near.settimeout(20)
+            assert await asyncio.to_thread(near.recv, 100) == b"null\n"
+            near.close()
+    assert rows(tmp_path) == [1, 2]
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+async def test_the_next_run_waits_for_the_process_of_one_that_was_killed(folder: Path, clock: FakeClock) -> None:
+    """What that process has begun, and is slow with, the next run reads; nothing is written behind its back."""
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, str(CHILD), str(folder), stdout=asyncio.subprocess.PIPE, env={"PYTHONPATH": str(ROOT)}
+    )
+    assert program.stdout is not None
+    while not (await asyncio.wait_for(program.stdout.readline(), 20)).startswith(b"accepted"):
+        pass
+    (storing,) = children(program.pid)
+    os.kill(storing, signal.SIGSTOP)
+    program.kill()
+    await program.wait()
+    opening = asyncio.create_task(MessageQueue.open(folder, clock))
+    await asyncio.sleep(0.2)
+    assert not opening.done()
+    os.kill(storing, signal.SIGCONT)
+    queue = await asyncio.wait_for(opening, 20)
+    assert [message.envelope.mid for message in queue.messages()] == rows(folder)
+    await queue.close()
+
+
+async def test_a_directory_that_somebody_else_writes(
+    folder: Path, queue: MessageQueue, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "LEAVING", 0.02)
+    with pytest.raises(QueueError, match="is written by another process"):
+        await MessageQueue.open(folder, clock)
+    assert queue.message_count == 0
 
 
 def edit(folder: Path, sql: str, *values: object) -> None:
